@@ -1,0 +1,1 @@
+//! An instrumented system under test with faults as behaviour.

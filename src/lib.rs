@@ -1,0 +1,1 @@
+//! Chaos and game-day test harness with a complete telemetry stack built in.

@@ -1,0 +1,3 @@
+//! The `gameday` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Grafana dashboards as panels, and the links from metric to log to trace.

@@ -1,0 +1,1 @@
+//! The only door to time, network, entropy and the journal.

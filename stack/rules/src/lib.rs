@@ -1,0 +1,1 @@
+//! Rule files, rule groups and the alert state machine.

@@ -1,0 +1,1 @@
+//! The assembly of the embedded stack: receivers, scraper, tickers and the public APIs.

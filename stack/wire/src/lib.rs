@@ -1,0 +1,1 @@
+//! Bytes to signal and back: OTLP, exposition formats, remote write, Loki push.
