@@ -1,1 +1,45 @@
-//! The only door to time, network, entropy and the journal.
+//! The only door to time, network, entropy, processes and the journal.
+//!
+//! ```text
+//!            Sim (one runtime on one thread)
+//!             |
+//!   Env ------+-- Clock    epoch + tokio's Instant, paused in virtual time, the same line of code in every mode
+//!   (a host)  +-- Net      listen and dial by name: in-memory pipes or TCP on loopback, with link faults on the way
+//!             +-- Rng      ChaCha8 streams by name, all from one seed
+//!             +-- Journal  what a person would want on the timeline, once, in order
+//! ```
+//!
+//! Entry: [`Sim::new`], then [`Sim::env`] and [`Env::on`] for the hosts of the scenario.
+//!
+//! Invariants: no other room names tokio's clock, a socket, a thread or a source of entropy. In virtual time nothing here blocks
+//! on the outside world: time stands still while any task can run and jumps to the next timer when none can. A host that crashes
+//! takes its tasks and its connections with it.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "this room is the door that the other rooms go through"
+)]
+
+mod clock;
+mod host;
+mod http_client;
+mod http_server;
+mod journal;
+mod link;
+mod net;
+mod process;
+mod rng;
+mod sim;
+mod watchdog;
+
+pub use clock::{Clock, Elapsed, Stopwatch};
+pub use host::Env;
+pub use http_client::{HttpClient, HttpError, HttpErrorKind};
+pub use http_server::{ServeOptions, serve};
+pub use journal::Journal;
+pub use link::{LinkFault, LinkGuard, LinkVerdict};
+pub use net::{Address, AddressError, Connection, Listener, Net, NetError};
+pub use process::{Child, ProcessError, interrupted, parent_gone};
+pub use rng::Rng;
+pub use sim::{Mode, Sim, SimConfig};

@@ -20,9 +20,9 @@ pub enum AttributeValue {
     /// Raw bytes.
     Bytes(Vec<u8>),
     /// A list.
-    Array(Vec<AttributeValue>),
+    Array(Vec<Self>),
     /// Named values.
-    Map(Vec<(String, AttributeValue)>),
+    Map(Vec<(String, Self)>),
 }
 
 impl AttributeValue {

@@ -1,0 +1,91 @@
+//! Serving HTTP/1.1 on a listener.
+
+use std::convert::Infallible;
+use std::error::Error as StdError;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tower::Service;
+
+use crate::host::Env;
+use crate::net::Listener;
+
+/// The limits of a server.
+#[derive(Clone, Copy, Debug)]
+pub struct ServeOptions {
+    /// Connections at a time; one more is closed at once.
+    pub connections_max: usize,
+    /// How long a client may take to send the head of a request.
+    pub header_read_timeout: Duration,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        Self {
+            connections_max: 4096,
+            header_read_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How long the accept loop rests when the operating system has no file descriptor left.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Serves `service` on `listener` as tasks of this host, until the host crashes.
+pub fn serve<S, B>(env: &Env, mut listener: Listener, service: S, options: ServeOptions)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Future + Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let own = env.clone();
+    let open = Arc::new(AtomicUsize::new(0));
+    env.spawn(async move {
+        loop {
+            let Ok(connection) = listener.accept().await else {
+                own.clock().sleep(ACCEPT_RETRY).await;
+                continue;
+            };
+            if open.fetch_add(1, Ordering::Relaxed) >= options.connections_max {
+                open.fetch_sub(1, Ordering::Relaxed);
+                continue;
+            }
+            let counted = Open(Arc::clone(&open));
+            let served = http1::Builder::new()
+                // The date is the wall clock's: it would differ from run to run.
+                .auto_date_header(false)
+                .timer(TokioTimer::new())
+                .header_read_timeout(options.header_read_timeout)
+                .serve_connection(
+                    TokioIo::new(connection),
+                    TowerToHyperService::new(service.clone()),
+                )
+                .with_upgrades();
+            own.spawn(async move {
+                // A client that breaks off has an error here; it has been told what it can still hear.
+                let _ = served.await;
+                drop(counted);
+            });
+        }
+    });
+}
+
+struct Open(Arc<AtomicUsize>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
