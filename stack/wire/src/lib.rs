@@ -1,1 +1,17 @@
 //! Bytes to signal and back: OTLP, exposition formats, remote write, Loki push.
+//!
+//! ```text
+//!   request body -> compression -> otlp | exposition | remote_write | loki_push -> Span, LogRecord, SeriesSample, Entry
+//!   Span, LogRecord, SeriesSample -> otlp | tempo | remote_write | exposition::FamilyWriter -> bytes
+//! ```
+//!
+//! Invariants: no I/O, no clock, no store: a receiver hands over the bytes and gets data, or an error that says what was refused and
+//! where. Nothing grows without a limit: lengths are looked at before memory is taken. Only this room knows a payload format.
+
+mod compression;
+pub mod exposition;
+mod histogram;
+mod number;
+
+pub use compression::{CompressionError, gunzip, gzip, snappy_decode, snappy_encode};
+pub use number::{format_go_float, format_open_metrics_float};
