@@ -12,6 +12,10 @@ mod compression;
 pub mod exposition;
 mod histogram;
 mod number;
+pub mod otlp;
+mod sample;
+pub mod tempo;
 
 pub use compression::{CompressionError, gunzip, gzip, snappy_decode, snappy_encode};
 pub use number::{format_go_float, format_open_metrics_float};
+pub use sample::{SampleValue, SeriesSample};

@@ -13,8 +13,9 @@ mod write;
 
 use std::borrow::Cow;
 
-use gameday_signal::{Exemplar, Histogram, Labels, LabelsBuilder, MetricType};
+use gameday_signal::{Exemplar, Labels, LabelsBuilder, MetricType};
 
+use crate::SampleValue;
 use crate::number::{format_open_metrics_float, parse_float};
 use lexer::{Grammar, Line};
 
@@ -170,15 +171,6 @@ impl<'a> SeriesText<'a> {
 
 fn normal_float(text: &str) -> Option<String> {
     parse_float(text).map(format_open_metrics_float)
-}
-
-/// The value of a sample.
-#[derive(Clone, Debug, PartialEq)]
-pub enum SampleValue {
-    /// A number.
-    Float(f64),
-    /// A native histogram.
-    Histogram(Box<Histogram>),
 }
 
 /// A sample of an exposition.

@@ -6,7 +6,8 @@ use gameday_signal::{Exemplar, LabelsBuilder, Timestamp};
 
 use super::lexer::{Grammar, Line, unescape};
 use super::strict::Families;
-use super::{Entry, ParseError, SampleEntry, SampleValue, metric_type, read_series};
+use super::{Entry, ParseError, SampleEntry, metric_type, read_series};
+use crate::SampleValue;
 use crate::number::parse_float;
 
 /// "The combined length of the label names and values of an Exemplar's LabelSet MUST NOT exceed 128 UTF-8 character code points."

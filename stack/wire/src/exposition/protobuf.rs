@@ -9,7 +9,8 @@ use gameday_signal::{
 use prost::Message;
 
 use super::lexer::{Grammar, is_classic_label_name, is_classic_metric_name};
-use super::{Entry, ParseError, ParseOptions, SampleEntry, SampleValue, SeriesText};
+use super::{Entry, ParseError, ParseOptions, SampleEntry, SeriesText};
+use crate::SampleValue;
 use crate::number::format_open_metrics_float;
 
 #[derive(Clone, PartialEq, Message)]

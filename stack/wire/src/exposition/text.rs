@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use gameday_signal::MetricType;
 
 use super::lexer::{Grammar, Line, unescape};
-use super::{Entry, ParseError, SampleEntry, SampleValue, metric_type, read_series};
+use super::{Entry, ParseError, SampleEntry, metric_type, read_series};
+use crate::SampleValue;
 use crate::number::parse_float;
 
 pub(super) fn parse(body: &str, visit: &mut dyn FnMut(Entry<'_>)) -> Result<(), ParseError> {
