@@ -1,0 +1,393 @@
+//! html/template's escaping: each value is escaped for the place in the document where it stands.
+//!
+//! Go decides the place once, when the template is parsed; here it is followed while the text is written, which gives the same
+//! answer for every template that Go accepts.
+
+use std::fmt::Write as _;
+
+use crate::format::print_value;
+use crate::json;
+use crate::text::html_escape;
+use crate::{SafeKind, Value};
+
+/// What Go writes instead of a value that could do harm where it stands.
+const REFUSED: &str = "ZgotmplZ";
+
+/// What an attribute's value means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Kind {
+    #[default]
+    Plain,
+    Url,
+    Css,
+    Script,
+}
+
+/// Where in the document the next character stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Text,
+    Comment,
+    TagName,
+    InTag,
+    AttributeName,
+    AfterName,
+    BeforeValue,
+    /// The quote that ends the value, or none.
+    Value(Option<char>, Kind),
+}
+
+/// How far a document has come.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HtmlContext {
+    state: State,
+    /// The name of the tag or attribute that is being read.
+    name: String,
+    tag: String,
+    /// The element whose text is no markup (`script`, `style`, `title`, `textarea`).
+    raw: Option<String>,
+    /// What the attribute's value has so far.
+    value: String,
+}
+
+impl HtmlContext {
+    /// Follows text of the template; gives it back without its comments, which html/template leaves out.
+    pub(crate) fn literal(&mut self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(character) = rest.chars().next() {
+            if self.state == State::Comment {
+                match rest.find("-->") {
+                    Some(end) => {
+                        rest = &rest[end + 3..];
+                        self.state = State::Text;
+                    }
+                    None => return out,
+                }
+                continue;
+            }
+            if self.state == State::Text && self.raw.is_none() && rest.starts_with("<!--") {
+                self.state = State::Comment;
+                rest = &rest[4..];
+                continue;
+            }
+            self.follow(character, rest);
+            out.push(character);
+            rest = &rest[character.len_utf8()..];
+        }
+        out
+    }
+
+    fn follow(&mut self, character: char, rest: &str) {
+        match self.state {
+            State::Comment => {}
+            State::Text => self.follow_text(character, rest),
+            State::TagName => {
+                if character == '>' || character == '/' || character.is_ascii_whitespace() {
+                    self.tag = std::mem::take(&mut self.name).to_ascii_lowercase();
+                    self.state = State::InTag;
+                    self.follow_tag(character);
+                } else {
+                    self.name.push(character);
+                }
+            }
+            State::InTag => self.follow_tag(character),
+            State::AttributeName | State::AfterName => match character {
+                '=' => self.state = State::BeforeValue,
+                '>' | '/' => self.follow_tag(character),
+                space if space.is_ascii_whitespace() => self.state = State::AfterName,
+                other if self.state == State::AfterName => {
+                    self.name.clear();
+                    self.name.push(other);
+                    self.state = State::AttributeName;
+                }
+                other => self.name.push(other),
+            },
+            State::BeforeValue => match character {
+                space if space.is_ascii_whitespace() => {}
+                '>' => self.follow_tag(character),
+                quote @ ('"' | '\'') => self.begin_value(Some(quote)),
+                other => {
+                    self.begin_value(None);
+                    self.value.push(other);
+                }
+            },
+            State::Value(Some(quote), _) if character == quote => {
+                self.name.clear();
+                self.state = State::InTag;
+            }
+            State::Value(None, _) if character == '>' || character.is_ascii_whitespace() => {
+                self.name.clear();
+                self.follow_tag(character);
+            }
+            State::Value(..) => self.value.push(character),
+        }
+    }
+
+    fn follow_text(&mut self, character: char, rest: &str) {
+        if character != '<' {
+            return;
+        }
+        let after = &rest[1..];
+        if let Some(raw) = &self.raw {
+            let closes = after
+                .strip_prefix('/')
+                .and_then(|name| name.get(..raw.len()))
+                .is_some_and(|name| name.eq_ignore_ascii_case(raw));
+            if !closes {
+                return;
+            }
+        }
+        if after.starts_with(|next: char| next.is_ascii_alphabetic() || next == '/') {
+            self.name.clear();
+            self.state = if after.starts_with('/') {
+                self.raw = None;
+                self.tag.clear();
+                State::InTag
+            } else {
+                State::TagName
+            };
+        }
+    }
+
+    fn follow_tag(&mut self, character: char) {
+        match character {
+            '>' => {
+                let raw = ["script", "style", "title", "textarea"];
+                self.raw = raw
+                    .contains(&self.tag.as_str())
+                    .then(|| std::mem::take(&mut self.tag));
+                self.state = State::Text;
+            }
+            '/' => self.state = State::InTag,
+            space if space.is_ascii_whitespace() => self.state = State::InTag,
+            other => {
+                self.name.clear();
+                self.name.push(other);
+                self.state = State::AttributeName;
+            }
+        }
+    }
+
+    fn begin_value(&mut self, quote: Option<char>) {
+        let name = self.name.to_ascii_lowercase();
+        let name = name.strip_prefix("data-").unwrap_or(&name);
+        let kind = match name {
+            "action" | "background" | "cite" | "codebase" | "data" | "formaction" | "href"
+            | "icon" | "longdesc" | "manifest" | "poster" | "profile" | "src" | "usemap"
+            | "xmlns" => Kind::Url,
+            "style" => Kind::Css,
+            name if name.starts_with("on") => Kind::Script,
+            name if name.starts_with("xmlns:") => Kind::Url,
+            _ => Kind::Plain,
+        };
+        self.value.clear();
+        self.state = State::Value(quote, kind);
+    }
+
+    /// The value as it may stand here.
+    pub(crate) fn escape(&mut self, value: &Value) -> String {
+        if self.state == State::BeforeValue {
+            self.begin_value(None);
+        }
+        let text = match value {
+            Value::Nil => String::new(),
+            other => print_value(other),
+        };
+        match self.state {
+            State::Comment => String::new(),
+            State::Text => match self.raw.as_deref() {
+                Some("script") => script_value(value),
+                Some("style") => css_value(&text),
+                Some(_) => escape_plus(&text, !matches!(value, Value::Safe(SafeKind::Html, _))),
+                None if matches!(value, Value::Safe(SafeKind::Html, _)) => text,
+                None => escape_plus(&text, true),
+            },
+            State::TagName | State::InTag | State::AttributeName | State::AfterName => {
+                let harmless = text
+                    .chars()
+                    .all(|one| one.is_ascii_alphanumeric() || one == '-');
+                let name = if harmless && !text.is_empty() {
+                    text
+                } else {
+                    REFUSED.to_owned()
+                };
+                name.chars().for_each(|one| self.follow(one, ""));
+                name
+            }
+            State::BeforeValue => escape_plus(&text, true),
+            State::Value(quote, kind) => {
+                let text = match kind {
+                    Kind::Plain => text,
+                    Kind::Css => css_value(&text),
+                    Kind::Script => script_value(value),
+                    Kind::Url => self.url_value(value, &text),
+                };
+                self.value.push_str(&text);
+                let double =
+                    !matches!(value, Value::Safe(SafeKind::Html, _)) || kind != Kind::Plain;
+                let escaped = escape_plus(&text, double);
+                if quote.is_none() {
+                    escape_spaces(&escaped)
+                } else {
+                    escaped
+                }
+            }
+        }
+    }
+
+    fn url_value(&self, value: &Value, text: &str) -> String {
+        if self.value.contains(['?', '#']) {
+            return percent_encode(text, false);
+        }
+        let safe = matches!(value, Value::Safe(SafeKind::Url, _)) || !self.value.is_empty();
+        if !safe && !is_safe_url(text) {
+            return format!("#{REFUSED}");
+        }
+        percent_encode(text, true)
+    }
+}
+
+/// Whether a URL has no scheme or a harmless one.
+fn is_safe_url(text: &str) -> bool {
+    match text.split_once(':') {
+        Some((scheme, _)) if !scheme.contains('/') => ["http", "https", "mailto"]
+            .iter()
+            .any(|harmless| scheme.eq_ignore_ascii_case(harmless)),
+        _ => true,
+    }
+}
+
+/// Percent-encodes what has no place in a URL; `whole` keeps what separates its parts and what is encoded already.
+fn percent_encode(text: &str, whole: bool) -> String {
+    let bytes = text.as_bytes();
+    let mut out = String::with_capacity(text.len());
+    for (index, byte) in bytes.iter().enumerate() {
+        let encoded = bytes
+            .get(index + 1..index + 3)
+            .is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
+        let keep = match byte {
+            b'-' | b'.' | b'_' | b'~' => true,
+            b'!' | b'#' | b'$' | b'&' | b'*' | b'+' | b',' | b'/' | b':' | b';' | b'=' | b'?'
+            | b'@' | b'[' | b']' => whole,
+            b'%' => whole && encoded,
+            other => other.is_ascii_alphanumeric(),
+        };
+        if keep {
+            out.push(char::from(*byte));
+        } else {
+            let _ = write!(out, "%{byte:02x}");
+        }
+    }
+    out
+}
+
+/// HTML's escapes and `+`, which old browsers took for the start of UTF-7; `&` of entities stays where `double` is false.
+fn escape_plus(text: &str, double: bool) -> String {
+    let escaped = html_escape(text).replace('+', "&#43;");
+    if double {
+        return escaped;
+    }
+    let mut out = String::with_capacity(escaped.len());
+    let mut rest = escaped.as_str();
+    while let Some(start) = rest.find("&amp;") {
+        let after = &rest[start + 5..];
+        out.push_str(&rest[..start]);
+        let entity = after.find(';').filter(|end| *end > 0).is_some_and(|end| {
+            after[..end]
+                .chars()
+                .all(|one| one.is_ascii_alphanumeric() || one == '#')
+        });
+        out.push_str(if entity { "&" } else { "&amp;" });
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// A value without quotes ends at a space and the like, so those are escaped too.
+fn escape_spaces(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            ' ' | '\t' | '\n' | '\r' | '\u{b}' | '\u{c}' | '=' | '`' => {
+                let _ = write!(out, "&#{};", u32::from(character));
+            }
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// A value that can neither leave its CSS property nor name a URL.
+fn css_value(text: &str) -> String {
+    let harmless = text.chars().all(|one| {
+        one.is_alphanumeric() || matches!(one, ' ' | '.' | '#' | '%' | '-' | '_' | '!' | ',' | '+')
+    });
+    let lower = text.to_ascii_lowercase();
+    if harmless && !lower.contains("expression") && !lower.contains("mozbinding") {
+        text.to_owned()
+    } else {
+        REFUSED.to_owned()
+    }
+}
+
+/// A value as a JavaScript literal.
+fn script_value(value: &Value) -> String {
+    json::to_json(value).replace('\'', "\\u0027")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(before: &str, value: &Value, expected: &str) {
+        let mut context = HtmlContext::default();
+        context.literal(before);
+        assert_eq!(context.escape(value), expected, "after {before}");
+    }
+
+    #[test]
+    fn escapes_for_the_place() {
+        let text = Value::text("<a & 'b'> +");
+        check("<p>", &text, "&lt;a &amp; &#39;b&#39;&gt; &#43;");
+        check("<p title=\"", &text, "&lt;a &amp; &#39;b&#39;&gt; &#43;");
+        let html = Value::Safe(SafeKind::Html, "<b>x</b>".into());
+        check("<p>", &html, "<b>x</b>");
+        check("<title>", &html, "&lt;b&gt;x&lt;/b&gt;");
+        let url = Value::text("http://x/?a=b&c=d e");
+        check("<a href=\"", &url, "http://x/?a=b&amp;c=d%20e");
+        check(
+            "<a href='/q?x=",
+            &url,
+            "http%3a%2f%2fx%2f%3fa%3db%26c%3dd%20e",
+        );
+        check(
+            "<a href=\"",
+            &Value::text("javascript:alert(1)"),
+            "#ZgotmplZ",
+        );
+        check("<a title=", &Value::text("a b"), "a&#32;b");
+        check("<p style=\"color: ", &Value::text("red"), "red");
+        check(
+            "<p style=\"color: ",
+            &Value::text("red; background: url(x)"),
+            "ZgotmplZ",
+        );
+        check(
+            "<script>var x = ",
+            &Value::text("a'</script>"),
+            "\"a\\u0027\\u003c/script\\u003e\"",
+        );
+    }
+
+    #[test]
+    fn leaves_comments_out() {
+        let mut context = HtmlContext::default();
+        assert_eq!(context.literal("a<!-- b --"), "a");
+        assert_eq!(context.escape(&Value::text("x")), "");
+        assert_eq!(context.literal(" -->c<!DOCTYPE html>"), "c<!DOCTYPE html>");
+        assert_eq!(context.escape(&Value::text("<")), "&lt;");
+    }
+}
