@@ -11,11 +11,17 @@
 mod compression;
 pub mod exposition;
 mod histogram;
+mod loki_push;
 mod number;
 pub mod otlp;
+pub mod remote_write;
 mod sample;
 pub mod tempo;
 
 pub use compression::{CompressionError, gunzip, gzip, snappy_decode, snappy_encode};
+pub use loki_push::{
+    LokiPushError, PushEntry, PushStream, decode_loki_json, decode_loki_protobuf,
+    encode_loki_protobuf,
+};
 pub use number::{format_go_float, format_open_metrics_float};
 pub use sample::{SampleValue, SeriesSample};

@@ -19,6 +19,7 @@ use crate::SampleValue;
 use crate::number::{format_open_metrics_float, parse_float};
 use lexer::{Grammar, Line};
 
+pub(crate) use protobuf::absolute_counts;
 pub use write::{FamilyWriter, write_exemplar};
 
 /// The exposition formats that are read.
