@@ -1,0 +1,366 @@
+//! alertmanager.yml, as Alertmanager 0.3x takes it.
+//!
+//! Every block is read with its own checks, so that a refusal names line and column; what needs the whole file (inheritance from
+//! `global`, undefined receivers and time intervals) is checked afterwards, with Alertmanager's own texts.
+
+pub(crate) mod global;
+pub(crate) mod http;
+pub(crate) mod inhibit_rule;
+pub(crate) mod intervals;
+pub(crate) mod receiver;
+pub(crate) mod route;
+pub(crate) mod values;
+pub(crate) mod yaml;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use global::Global;
+use inhibit_rule::InhibitRule;
+use intervals::NamedIntervals;
+use receiver::Receiver;
+use route::Route;
+use values::PromDuration;
+use yaml::block;
+
+/// Why a configuration was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The text is no such configuration; the place is known.
+    #[error("{file}:{line}:{column}: {reason}")]
+    At {
+        /// The name of the file.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        /// The column in characters, from 1.
+        column: u64,
+        /// What is wrong.
+        reason: String,
+        /// The source lines with the place underlined.
+        snippet: String,
+    },
+    /// The configuration contradicts itself as a whole.
+    #[error("{file}: {reason}")]
+    Whole {
+        /// The name of the file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The file is larger than any configuration should be.
+    #[error("{file}: {bytes} bytes are more than the {limit} bytes that a configuration may have")]
+    TooLarge {
+        /// The name of the file.
+        file: String,
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+block! {
+    /// The file as it is written.
+    File {
+        global: Option<Global> = None,
+        route: Option<Route> = None,
+        inhibit_rules: Vec<InhibitRule> = Vec::new(),
+        receivers: Vec<Receiver> = Vec::new(),
+        templates: Vec<String> = Vec::new(),
+        mute_time_intervals: Vec<NamedIntervals> = Vec::new(),
+        time_intervals: Vec<NamedIntervals> = Vec::new(),
+        tracing: Option<http::TracingConfig> = None,
+        event_recorder: Option<serde_json::Value> = None,
+    }
+    check(_file) { Ok(()) }
+}
+
+/// A configuration that has been checked as a whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    original: String,
+    file: File,
+    global: Global,
+    route: Route,
+}
+
+/// More than this is no configuration (upstream has no limit; the largest known ones have some hundred kilobytes).
+const MAX_CONFIG_BYTES: usize = 16 << 20;
+
+impl Config {
+    /// Reads alertmanager.yml; `file` names it in errors.
+    ///
+    /// # Errors
+    /// Where Alertmanager would refuse it, with the place where that is known.
+    pub fn load(file: &str, text: &str) -> Result<Self, ConfigError> {
+        if text.len() > MAX_CONFIG_BYTES {
+            return Err(ConfigError::TooLarge {
+                file: file.to_owned(),
+                bytes: text.len(),
+                limit: MAX_CONFIG_BYTES,
+            });
+        }
+        let parsed: File =
+            serde_saphyr::from_str(text).map_err(|error| located(file, text, &error))?;
+        Self::check(text, parsed).map_err(|reason| ConfigError::Whole {
+            file: file.to_owned(),
+            reason,
+        })
+    }
+
+    fn check(original: &str, mut file: File) -> Result<Self, String> {
+        let global = file.global.clone().unwrap_or_default();
+        let mut names = BTreeSet::new();
+        for receiver in &mut file.receivers {
+            if !names.insert(receiver.name.clone()) {
+                return Err(format!(
+                    "notification config name {:?} is not unique",
+                    receiver.name
+                ));
+            }
+            receiver.inherit(&global)?;
+        }
+        let route = file.route.clone().ok_or("no route provided in config")?;
+        check_root(&route)?;
+        check_receivers(&route, &names)?;
+        check_intervals(&file, &route)?;
+        if route.continues {
+            return Err("cannot have continue in root route".to_owned());
+        }
+        Ok(Self {
+            original: original.to_owned(),
+            file,
+            global,
+            route,
+        })
+    }
+
+    /// The text that was read, secrets included.
+    pub fn original(&self) -> &str {
+        &self.original
+    }
+
+    /// The configuration as the API shows it: with all defaults, every secret masked.
+    pub fn to_masked_yaml(&self) -> String {
+        let shown = File {
+            global: Some(self.global.clone()),
+            route: Some(self.route.clone()),
+            ..self.file.clone()
+        };
+        serde_saphyr::to_string(&shown)
+            .unwrap_or_else(|error| format!("<error creating config string: {error}>"))
+    }
+
+    /// The file name patterns of the templates.
+    pub fn templates(&self) -> &[String] {
+        &self.file.templates
+    }
+
+    /// The names of all receivers, in the order of the file.
+    pub fn receiver_names(&self) -> impl Iterator<Item = &str> {
+        self.file
+            .receivers
+            .iter()
+            .map(|receiver| receiver.name.as_str())
+    }
+
+    /// After how long an alert without an end counts as resolved.
+    pub fn resolve_timeout(&self) -> Duration {
+        self.global.resolve_timeout.0
+    }
+
+    /// Makes relative file names (templates, secrets, certificates) relative to `folder`, where the configuration lies.
+    pub fn resolve_paths(&mut self, folder: &Path) {
+        let join = |name: &mut String| {
+            if !name.is_empty() && Path::new(name.as_str()).is_relative() {
+                *name = folder.join(name.as_str()).to_string_lossy().into_owned();
+            }
+        };
+        self.file.templates.iter_mut().for_each(join);
+        if let Some(http) = &mut self.global.http_config {
+            http.files_mut().into_iter().for_each(join);
+        }
+        for receiver in &mut self.file.receivers {
+            receiver.files_mut().into_iter().for_each(join);
+        }
+    }
+
+    /// Divides every duration of the routes and `resolve_timeout` by `divisor`, for runs in compressed real time. What is not set
+    /// is set to its compressed default at the root.
+    pub fn scale_durations(&mut self, divisor: u32) {
+        let divisor = divisor.max(1);
+        let scale = |duration: &mut PromDuration| {
+            // A group interval of nothing would never let the engine rest.
+            duration.0 = (duration.0 / divisor).max(Duration::from_millis(1).min(duration.0));
+        };
+        scale(&mut self.global.resolve_timeout);
+        let defaults = crate::route::RouteOptions::default();
+        self.route
+            .group_wait
+            .get_or_insert(PromDuration(defaults.group_wait));
+        self.route
+            .group_interval
+            .get_or_insert(PromDuration(defaults.group_interval));
+        self.route
+            .repeat_interval
+            .get_or_insert(PromDuration(defaults.repeat_interval));
+        self.route.walk_mut(&mut |route| {
+            for duration in [
+                &mut route.group_wait,
+                &mut route.group_interval,
+                &mut route.repeat_interval,
+            ] {
+                duration.iter_mut().for_each(scale);
+            }
+        });
+    }
+
+    pub(crate) fn global(&self) -> &Global {
+        &self.global
+    }
+
+    pub(crate) fn route(&self) -> &Route {
+        &self.route
+    }
+
+    pub(crate) fn inhibit_rules(&self) -> &[InhibitRule] {
+        &self.file.inhibit_rules
+    }
+
+    pub(crate) fn receivers(&self) -> &[Receiver] {
+        &self.file.receivers
+    }
+
+    pub(crate) fn receiver(&self, name: &str) -> Option<&Receiver> {
+        self.file
+            .receivers
+            .iter()
+            .find(|receiver| receiver.name == name)
+    }
+
+    pub(crate) fn intervals(&self) -> impl Iterator<Item = &NamedIntervals> {
+        self.file
+            .mute_time_intervals
+            .iter()
+            .chain(&self.file.time_intervals)
+    }
+}
+
+fn located(file: &str, text: &str, error: &serde_saphyr::Error) -> ConfigError {
+    let place = error.location();
+    let full = error.without_snippet().to_string();
+    // The engine appends the place to its message; here it stands in front.
+    let reason = full
+        .rfind(" at line ")
+        .map_or(full.as_str(), |end| &full[..end])
+        .to_owned();
+    let (line, column) = place.map_or((1, 1), |place| (place.line(), place.column()));
+    let source = text
+        .lines()
+        .nth(usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX))
+        .unwrap_or_default();
+    let indent = " ".repeat(usize::try_from(column.saturating_sub(1)).unwrap_or_default());
+    ConfigError::At {
+        file: file.to_owned(),
+        line,
+        column,
+        reason: with_hint(reason),
+        snippet: format!("{source}\n{indent}^"),
+    }
+}
+
+/// Adds the nearest known key to `unknown field` messages.
+fn with_hint(reason: String) -> String {
+    let Some((head, known)) = reason.split_once(", expected one of ") else {
+        return reason;
+    };
+    let Some(unknown) = head
+        .strip_prefix("unknown field `")
+        .and_then(|rest| rest.strip_suffix('`'))
+    else {
+        return reason;
+    };
+    let nearest = known
+        .split(", ")
+        .map(|name| (edit_distance(unknown, name), name))
+        .min()
+        .filter(|(distance, _)| *distance <= 2.max(unknown.len() / 3));
+    match nearest {
+        Some((_, name)) => format!("{head}, did you mean `{name}`?"),
+        None => reason,
+    }
+}
+
+/// Levenshtein's distance: insertions, deletions and replacements of one character.
+fn edit_distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (index, left) in one.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], index + 1);
+        for (column, right) in other.iter().enumerate() {
+            let replaced = diagonal + usize::from(left != *right);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+fn check_root(route: &Route) -> Result<(), String> {
+    if route.receiver.is_empty() {
+        return Err("root route must specify a default receiver".to_owned());
+    }
+    if !(route.match_equal.is_empty() && route.match_re.is_empty() && route.matchers.is_empty()) {
+        return Err("root route must not have any matchers".to_owned());
+    }
+    if !route.mute_time_intervals.is_empty() {
+        return Err("root route must not have any mute time intervals".to_owned());
+    }
+    if !route.active_time_intervals.is_empty() {
+        return Err("root route must not have any active time intervals".to_owned());
+    }
+    Ok(())
+}
+
+fn check_receivers(route: &Route, names: &BTreeSet<String>) -> Result<(), String> {
+    for child in &route.routes {
+        check_receivers(child, names)?;
+    }
+    if route.receiver.is_empty() || names.contains(&route.receiver) {
+        Ok(())
+    } else {
+        Err(format!(
+            "undefined receiver {:?} used in route",
+            route.receiver
+        ))
+    }
+}
+
+fn check_intervals(file: &File, route: &Route) -> Result<(), String> {
+    let mut names = BTreeSet::new();
+    for (kind, list) in [
+        ("mute time interval", &file.mute_time_intervals),
+        ("time interval", &file.time_intervals),
+    ] {
+        for intervals in list {
+            if !names.insert(intervals.name.as_str()) {
+                return Err(format!("{kind} {:?} is not unique", intervals.name));
+            }
+        }
+    }
+    let mut undefined = None;
+    route.walk(&mut |node| {
+        let used = node
+            .active_time_intervals
+            .iter()
+            .chain(&node.mute_time_intervals);
+        for name in used {
+            if !names.contains(name.as_str()) && undefined.is_none() {
+                undefined = Some(format!("undefined time interval {name:?} used in route"));
+            }
+        }
+    });
+    undefined.map_or(Ok(()), Err)
+}
