@@ -18,6 +18,7 @@
 #![expect(dead_code, reason = "the messages that read these settings come next")]
 
 mod alert;
+mod api;
 mod config;
 mod effect;
 mod engine;
@@ -29,8 +30,15 @@ mod notification_log;
 mod rfc3339;
 mod route;
 mod silence;
+mod snapshot;
 
 pub use alert::{AlertError, PostableAlert};
+pub use api::{
+    AlertGroup, AlertStatus, GettableAlert, GettableSilence, Query, QueryError, StatusView,
+};
+pub use api::{
+    ClusterStatus, ConfigView, ReceiverReference, ReceiverView, SilenceStatus, VersionInfo,
+};
 pub use config::{Config, ConfigError};
 pub use effect::{
     Disposition, Effect, IntegrationRef, Notification, NotificationId, NotifiedAlert, Outcome,
@@ -43,3 +51,4 @@ pub use matchers::{
 };
 pub use notification_log::NotificationReason;
 pub use silence::{PostableSilence, SilenceError, SilenceMatcher, SilenceState};
+pub use snapshot::SnapshotError;

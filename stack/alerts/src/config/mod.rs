@@ -78,12 +78,21 @@ block! {
 }
 
 /// A configuration that has been checked as a whole.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Config {
     original: String,
     file: File,
     global: Global,
     route: Route,
+}
+
+impl std::fmt::Debug for Config {
+    /// Without the original text, which holds secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
+    }
 }
 
 /// More than this is no configuration (upstream has no limit; the largest known ones have some hundred kilobytes).
