@@ -1,0 +1,268 @@
+//! The database of a service: SQLite behind a pool of bounded size.
+//!
+//! The queries are real; what SQLite answers from memory in microseconds takes, with a modelled service time, as long as a database
+//! over a network. Calls are synchronous and short, so they run on the task.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+use serde::Serialize;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Orders are kept in a ring of so many rows, so that a week of load does not fill the memory.
+const ORDERS_MAX: i64 = 1024;
+/// Users that are there at the start.
+const SEED_USERS: i64 = 20;
+/// Users that the table may hold.
+const USERS_MAX: i64 = 10_000;
+/// Users that one list has.
+const LIST_MAX: i64 = 20;
+
+/// What a service may ask its database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Query {
+    /// Some users.
+    ListUsers,
+    /// One user.
+    GetUser(i64),
+    /// A new user: name and e-mail address.
+    CreateUser(String, String),
+    /// Removes one user.
+    DeleteUser(i64),
+    /// Removes every user that was created.
+    DeleteUsers,
+    /// Counts users.
+    CountUsers,
+    /// Writes the order of that number.
+    PlaceOrder(i64),
+}
+
+impl Query {
+    /// Its operation (`db.operation.name`).
+    pub(crate) fn operation(&self) -> &'static str {
+        match self {
+            Self::ListUsers | Self::GetUser(_) | Self::CountUsers => "SELECT",
+            Self::CreateUser(..) => "INSERT",
+            Self::DeleteUser(_) | Self::DeleteUsers => "DELETE",
+            Self::PlaceOrder(_) => "REPLACE",
+        }
+    }
+
+    /// Its table (`db.collection.name`).
+    pub(crate) fn table(&self) -> &'static str {
+        if matches!(self, Self::PlaceOrder(_)) {
+            "orders"
+        } else {
+            "users"
+        }
+    }
+
+    /// Its text with placeholders (`db.query.text`).
+    pub(crate) fn text(&self) -> &'static str {
+        match self {
+            Self::ListUsers => "SELECT id, name, email FROM users ORDER BY id LIMIT ?",
+            Self::GetUser(_) => "SELECT id, name, email FROM users WHERE id = ?",
+            Self::CreateUser(..) => "INSERT INTO users (name, email) VALUES (?, ?)",
+            Self::DeleteUser(_) => "DELETE FROM users WHERE id = ?",
+            Self::DeleteUsers => "DELETE FROM users WHERE id > ?",
+            Self::CountUsers => "SELECT count(*), max(id) FROM users",
+            Self::PlaceOrder(_) => "REPLACE INTO orders (slot, number, cents) VALUES (?, ?, ?)",
+        }
+    }
+
+    /// The median of its duration on the modelled database, in milliseconds.
+    pub(crate) fn median_ms(&self) -> f64 {
+        match self {
+            Self::GetUser(_) => 2.0,
+            Self::DeleteUser(_) | Self::CountUsers => 3.0,
+            Self::ListUsers | Self::CreateUser(..) => 4.0,
+            Self::DeleteUsers | Self::PlaceOrder(_) => 5.0,
+        }
+    }
+}
+
+/// A user as the API shows it.
+#[derive(Serialize)]
+struct User {
+    id: i64,
+    name: String,
+    email: String,
+}
+
+/// What a query came to: JSON, or that there is no such row.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// The answer.
+    Json(String),
+    /// No row.
+    Nothing,
+    /// The table is full.
+    Full,
+}
+
+/// An open database with its pool.
+pub(crate) struct Database {
+    connection: Mutex<Connection>,
+    pool: Semaphore,
+    connections_max: u32,
+}
+
+impl Database {
+    /// Opens the file, or a database in memory, and makes its tables.
+    ///
+    /// # Errors
+    /// Where SQLite cannot.
+    pub(crate) fn open(path: Option<&Path>, connections_max: u32) -> rusqlite::Result<Self> {
+        let connection = match path {
+            Some(path) => Connection::open(path)?,
+            None => Connection::open_in_memory()?,
+        };
+        connection.execute_batch(
+            "CREATE TABLE IF NOT EXISTS users (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, email TEXT NOT NULL);
+             CREATE TABLE IF NOT EXISTS orders (slot INTEGER PRIMARY KEY, number INTEGER NOT NULL, cents INTEGER NOT NULL);",
+        )?;
+        let users: i64 =
+            connection.query_row("SELECT count(*) FROM users", [], |row| row.get(0))?;
+        if users == 0 {
+            for id in 1..=SEED_USERS {
+                connection.execute(
+                    "INSERT INTO users (id, name, email) VALUES (?, ?, ?)",
+                    params![id, format!("User {id}"), format!("user{id}@example.com")],
+                )?;
+            }
+        }
+        Ok(Self {
+            connection: Mutex::new(connection),
+            pool: Semaphore::new(connections_max as usize),
+            connections_max,
+        })
+    }
+
+    /// A connection of the pool, in the order of asking; held until the query is answered.
+    pub(crate) async fn connection(&self) -> Option<SemaphorePermit<'_>> {
+        // Nobody closes the pool.
+        self.pool.acquire().await.ok()
+    }
+
+    /// Connections that queries hold, and how many there are.
+    pub(crate) fn pool(&self) -> (u32, u32) {
+        let free = u32::try_from(self.pool.available_permits()).unwrap_or(u32::MAX);
+        (
+            self.connections_max.saturating_sub(free),
+            self.connections_max,
+        )
+    }
+
+    /// Asks.
+    ///
+    /// # Errors
+    /// Where SQLite fails (the disk is full, the file is locked).
+    pub(crate) fn run(&self, query: &Query) -> rusqlite::Result<Found> {
+        let connection = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut statement = connection.prepare_cached(query.text())?;
+        Ok(match query {
+            Query::ListUsers => {
+                let users = statement
+                    .query_map([LIST_MAX], user)?
+                    .collect::<rusqlite::Result<Vec<User>>>()?;
+                json(&users)?
+            }
+            Query::GetUser(id) => match statement.query_row([id], user).optional()? {
+                Some(user) => json(&user)?,
+                None => Found::Nothing,
+            },
+            Query::CreateUser(name, email) => {
+                let count: i64 =
+                    connection.query_row("SELECT count(*) FROM users", [], |row| row.get(0))?;
+                if count >= USERS_MAX {
+                    return Ok(Found::Full);
+                }
+                let id = statement.insert(params![name, email])?;
+                json(&User {
+                    id,
+                    name: name.clone(),
+                    email: email.clone(),
+                })?
+            }
+            Query::DeleteUser(id) => match statement.execute([id])? {
+                0 => Found::Nothing,
+                _ => Found::Json(format!(r#"{{"deleted":{id}}}"#)),
+            },
+            Query::DeleteUsers => {
+                let deleted = statement.execute([SEED_USERS])?;
+                Found::Json(format!(r#"{{"deleted":{deleted}}}"#))
+            }
+            Query::CountUsers => {
+                let (users, last): (i64, Option<i64>) =
+                    statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                let last = last.unwrap_or_default();
+                Found::Json(format!(r#"{{"users":{users},"last_id":{last}}}"#))
+            }
+            Query::PlaceOrder(number) => {
+                // A price that depends on nothing but the order's number.
+                let cents = 500 + number * 7919 % 9500;
+                statement.execute([number % ORDERS_MAX, *number, cents])?;
+                Found::Json(format!(r#"{{"order":{number},"cents":{cents}}}"#))
+            }
+        })
+    }
+}
+
+fn json(value: &impl Serialize) -> rusqlite::Result<Found> {
+    serde_json::to_string(value)
+        .map(Found::Json)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}
+
+fn user(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
+    Ok(User {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        email: row.get(2)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_its_queries() {
+        let database = Database::open(None, 4).expect("a database in memory");
+        let run = |query| database.run(&query).expect("an answer");
+        assert_eq!(
+            run(Query::GetUser(1)),
+            Found::Json(r#"{"id":1,"name":"User 1","email":"user1@example.com"}"#.to_owned())
+        );
+        assert_eq!(run(Query::GetUser(99)), Found::Nothing);
+        let created = run(Query::CreateUser(
+            "Ada".to_owned(),
+            "ada@example.com".to_owned(),
+        ));
+        assert_eq!(
+            created,
+            Found::Json(r#"{"id":21,"name":"Ada","email":"ada@example.com"}"#.to_owned())
+        );
+        assert_eq!(
+            run(Query::CountUsers),
+            Found::Json(r#"{"users":21,"last_id":21}"#.to_owned())
+        );
+        assert_eq!(
+            run(Query::DeleteUser(20)),
+            Found::Json(r#"{"deleted":20}"#.to_owned())
+        );
+        assert_eq!(run(Query::DeleteUser(20)), Found::Nothing);
+        assert_eq!(
+            run(Query::DeleteUsers),
+            Found::Json(r#"{"deleted":1}"#.to_owned())
+        );
+        assert_eq!(
+            run(Query::PlaceOrder(3)),
+            Found::Json(r#"{"order":3,"cents":5257}"#.to_owned())
+        );
+    }
+}

@@ -1,0 +1,149 @@
+//! One request, observed once: its span, its log line and its metrics.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use gameday_env::Env;
+use gameday_signal::Timestamp;
+
+use crate::config::Level;
+use crate::metrics::Answered;
+use crate::service::Inner;
+use crate::telemetry::{Side, Span};
+use crate::trace_context::TraceParent;
+
+/// The status of a request whose caller has gone before the answer (nginx's "client closed request").
+const CLIENT_CLOSED: u16 = 499;
+/// The label `endpoint` of requests that no endpoint takes.
+pub(crate) const UNMATCHED: &str = "unmatched";
+
+/// A request that is being answered. Where its caller goes away, dropping it observes that.
+pub(crate) struct Observation {
+    service: Arc<Inner>,
+    method: &'static str,
+    endpoint: &'static str,
+    span: Option<Span>,
+    start: Timestamp,
+}
+
+impl Observation {
+    /// A request has come in.
+    pub(crate) fn begin(
+        service: &Arc<Inner>,
+        method: &'static str,
+        endpoint: &'static str,
+        span_name: &'static str,
+        path: &str,
+        parent: Option<TraceParent>,
+    ) -> Self {
+        service.metrics.began();
+        service.host.began();
+        let name = Cow::Borrowed(span_name);
+        let mut span = service.telemetry.span(Side::Server, name, parent, true);
+        span.set("http.request.method", method);
+        span.set("url.scheme", "http");
+        span.set("url.path", path.to_owned());
+        if endpoint != UNMATCHED {
+            span.set("http.route", endpoint);
+        }
+        span.set_shared("server.address", &service.server_address);
+        span.set("server.port", i64::from(service.config.listen.port));
+        Self {
+            service: Arc::clone(service),
+            method,
+            endpoint,
+            span: Some(span),
+            start: service.env.now(),
+        }
+    }
+
+    /// What callees are told.
+    pub(crate) fn context(&self) -> Option<TraceParent> {
+        self.span.as_ref().map(Span::context)
+    }
+
+    /// The request has been answered; `reason` says why it failed.
+    pub(crate) fn finish(mut self, status: u16, reason: Option<&str>) {
+        self.observe(status, reason);
+    }
+
+    fn observe(&mut self, status: u16, reason: Option<&str>) {
+        let Some(mut span) = self.span.take() else {
+            return;
+        };
+        let env: &Env = &self.service.env;
+        let now = env.now();
+        let duration = now.since(self.start);
+        let context = span.context();
+        if status != CLIENT_CLOSED {
+            span.set("http.response.status_code", i64::from(status));
+        }
+        if status >= 500 || status == CLIENT_CLOSED {
+            let error_type = if status == CLIENT_CLOSED {
+                Cow::Borrowed("cancelled")
+            } else {
+                Cow::Owned(status.to_string())
+            };
+            span.fail(error_type, reason.unwrap_or_default().to_owned());
+        }
+        drop(span);
+        self.service.host.ended();
+        self.service.metrics.ended(&Answered {
+            method: self.method,
+            endpoint: self.endpoint,
+            status,
+            duration,
+            at: now,
+            span: context.sampled.then_some(context),
+        });
+        self.log(status, duration.as_secs_f64() * 1000.0, context, reason);
+    }
+
+    fn log(&self, status: u16, duration_ms: f64, span: TraceParent, reason: Option<&str>) {
+        let config = &self.service.config;
+        let slow = duration_ms > config.slow_over.as_secs_f64() * 1000.0;
+        let level = match status {
+            500.. => Level::Error,
+            CLIENT_CLOSED => Level::Warn,
+            _ if slow => Level::Warn,
+            _ => Level::Info,
+        };
+        if level < config.log_level || (level == Level::Info && !self.service.takes_access_line()) {
+            return;
+        }
+        let mut line = String::with_capacity(288);
+        let word = if slow && status < 500 {
+            "slow request: "
+        } else {
+            ""
+        };
+        // Method, endpoint and name come from tables and need no escaping. Writing to a String cannot fail.
+        let _ = write!(
+            line,
+            r#"{{"message":"{word}{} {} {status} in {duration_ms:.1} ms","level":"{}","service":"{}","method":"{}","endpoint":"{}","status_code":{status},"duration_ms":{duration_ms:.1},"trace_id":"{}","span_id":"{}""#,
+            self.method,
+            self.endpoint,
+            level.as_str(),
+            config.name,
+            self.method,
+            self.endpoint,
+            span.trace_id,
+            span.span_id,
+        );
+        if let Some(reason) = reason {
+            let _ = write!(line, r#","error":{}"#, serde_json::Value::from(reason));
+        }
+        line.push('}');
+        self.service.telemetry.log(level, line, Some(span));
+    }
+}
+
+impl Drop for Observation {
+    fn drop(&mut self) {
+        self.observe(
+            CLIENT_CLOSED,
+            Some("the caller went away before the answer"),
+        );
+    }
+}
