@@ -1,0 +1,317 @@
+//! The trace store: spans in, traces out by id.
+
+mod codec;
+mod dictionary;
+mod hash;
+mod segment;
+mod trace_table;
+
+use std::sync::Arc;
+
+use gameday_signal::{Resource, Scope, Span, Timestamp, TraceId};
+
+use crate::limits::{AppendReport, Limits, Refusal};
+use crate::trace::Trace;
+
+pub(crate) use codec::{Packed, Reader};
+pub(crate) use dictionary::{Dictionary, Symbol};
+pub(crate) use hash::{FixedMap, FixedSet};
+pub(crate) use segment::Segment;
+pub(crate) use trace_table::{RowId, TraceEntry};
+use trace_table::TraceTable;
+
+/// Segments that may be in use; a row's address has 16 bits for its segment.
+const MAX_SEGMENTS: usize = 1 << 16;
+
+/// Spans in memory, by trace, by time and by column.
+///
+/// What [`TraceStore::append`] has counted as accepted is seen by the next call of any kind.
+pub struct TraceStore {
+    pub(crate) limits: Limits,
+    /// A segment stays in its slot; slots of segments that went are used again.
+    pub(crate) segments: Vec<Option<Segment>>,
+    /// The slot of the segment that takes spans.
+    open: Option<usize>,
+    pub(crate) traces: TraceTable,
+    live_spans: usize,
+    evicted: Evicted,
+    /// Resources and scopes of the last spans, with what is stored in their stead where a limit cuts them.
+    last_resource: Option<(Arc<Resource>, Arc<Resource>)>,
+    last_scope: Option<(Arc<Scope>, Arc<Scope>)>,
+}
+
+/// What retention has taken away since the store began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Evicted {
+    /// Traces that went.
+    pub traces: u64,
+    /// Their spans.
+    pub spans: u64,
+}
+
+/// How much the store holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Traces in the store.
+    pub traces: usize,
+    /// Spans in the store.
+    pub spans: usize,
+    /// Bytes of memory, by the store's own count.
+    pub bytes: usize,
+    /// What retention has taken away.
+    pub evicted: Evicted,
+}
+
+impl Default for TraceStore {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
+impl TraceStore {
+    /// An empty store.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            segments: Vec::new(),
+            open: None,
+            traces: TraceTable::default(),
+            live_spans: 0,
+            evicted: Evicted::default(),
+            last_resource: None,
+            last_scope: None,
+        }
+    }
+
+    /// Stores spans that came in at `now`. A span that is refused or cut is counted in the report; the others are stored.
+    pub fn append(&mut self, spans: Vec<Span>, now: Timestamp) -> AppendReport {
+        let mut report = AppendReport::default();
+        for span in spans {
+            self.append_one(span, now, &mut report);
+        }
+        self.make_room();
+        report
+    }
+
+    /// The trace `id` with all its spans, by their start.
+    pub fn get(&self, id: TraceId) -> Option<Trace> {
+        let slot = self.traces.slot_of(id)?;
+        let entry = self.traces.get(slot)?;
+        Some(Trace::new(id, entry.rows.iter().filter_map(|row| self.span(*row, id)).collect()))
+    }
+
+    /// Takes away what is older than the retention at `now`.
+    pub fn tick(&mut self, now: Timestamp) -> Evicted {
+        let before = self.evicted;
+        let limit = now - self.limits.retention;
+        let old: Vec<u32> = self
+            .traces
+            .oldest_first()
+            .take_while(|(_, entry)| entry.start < limit)
+            .filter(|(_, entry)| entry.end < limit)
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in old {
+            self.evict(slot);
+        }
+        self.compact();
+        Evicted { traces: self.evicted.traces - before.traces, spans: self.evicted.spans - before.spans }
+    }
+
+    /// How much the store holds.
+    pub fn stats(&self) -> StoreStats {
+        StoreStats {
+            traces: self.traces.len(),
+            spans: self.live_spans,
+            bytes: self.segments.iter().flatten().map(Segment::heap_bytes).sum::<usize>()
+                + self.traces.heap_bytes(self.live_spans),
+            evicted: self.evicted,
+        }
+    }
+
+    /// All spans of all traces, trace by trace in the order of their start.
+    pub fn all_spans(&self) -> impl Iterator<Item = Span> {
+        self.traces
+            .oldest_first()
+            .flat_map(|(_, entry)| entry.rows.iter().filter_map(|row| self.span(*row, entry.id)))
+    }
+
+    pub(crate) fn segment(&self, row: RowId) -> Option<&Segment> {
+        self.segments.get(usize::from(row.segment))?.as_ref()
+    }
+
+    pub(crate) fn span(&self, row: RowId, id: TraceId) -> Option<Span> {
+        Some(self.segment(row)?.span(usize::from(row.row), id))
+    }
+
+    fn append_one(&mut self, mut span: Span, now: Timestamp, report: &mut AppendReport) {
+        if let Some((refusal, detail)) = self.limits.check(&span, now) {
+            report.refuse(refusal, span.trace_id, || detail);
+            return;
+        }
+        self.limits.clip(&mut span, report);
+        self.clip_shared(&mut span, report);
+        let Some(open) = self.open_segment() else {
+            report.refuse(Refusal::TraceTooLarge, span.trace_id, || {
+                format!("the store holds {MAX_SEGMENTS} segments, which is as many as it can")
+            });
+            return;
+        };
+        let slot = self.traces.slot_or_add(span.trace_id, span.start);
+        let segments = &mut self.segments;
+        let Some(entry) = self.traces.get_mut(slot) else {
+            return;
+        };
+        let stored = |row: RowId| match &segments[usize::from(row.segment)] {
+            Some(segment) => {
+                (segment.span_ids[usize::from(row.row)], segment.kinds[usize::from(row.row)])
+            }
+            None => Default::default(),
+        };
+        if entry.has(span.span_id, span.kind, stored) {
+            report.duplicates += 1;
+            return;
+        }
+        if entry.rows.len() >= self.limits.max_spans_per_trace {
+            let limit = self.limits.max_spans_per_trace;
+            report.refuse(Refusal::TraceTooLarge, span.trace_id, || {
+                format!("TRACE_TOO_LARGE: max spans of trace ({limit}) exceeded while adding to trace {}", span.trace_id)
+            });
+            return;
+        }
+        let Some(segment) = segments[open].as_mut() else {
+            return;
+        };
+        let row = RowId { segment: open as u16, row: segment.push(&span, slot) as u16 };
+        entry.add(row, span.span_id, span.parent_span_id, span.kind, (span.start, span.end));
+        self.traces.starts_at(slot, span.start);
+        self.live_spans += 1;
+        report.accepted += 1;
+    }
+
+    /// Cuts the resource and the scope where a limit says so; the spans of a batch share the result.
+    fn clip_shared(&mut self, span: &mut Span, report: &mut AppendReport) {
+        match &self.last_resource {
+            Some((from, to)) if Arc::ptr_eq(from, &span.resource) => span.resource = Arc::clone(to),
+            _ => {
+                let from = Arc::clone(&span.resource);
+                if !self.limits.fits(&from.attributes) {
+                    let mut attributes = from.attributes.clone();
+                    self.limits.clip_attributes(&mut attributes, report);
+                    span.resource = Arc::new(Resource { attributes });
+                }
+                self.last_resource = Some((from, Arc::clone(&span.resource)));
+            }
+        }
+        match &self.last_scope {
+            Some((from, to)) if Arc::ptr_eq(from, &span.scope) => span.scope = Arc::clone(to),
+            _ => {
+                let from = Arc::clone(&span.scope);
+                if !self.limits.fits(&from.attributes) {
+                    let mut scope = (*from).clone();
+                    self.limits.clip_attributes(&mut scope.attributes, report);
+                    span.scope = Arc::new(scope);
+                }
+                self.last_scope = Some((from, Arc::clone(&span.scope)));
+            }
+        }
+    }
+
+    /// The slot of a segment with room, if there may be a further one.
+    fn open_segment(&mut self) -> Option<usize> {
+        if let Some(open) = self.open {
+            match &mut self.segments[open] {
+                Some(segment) if !segment.is_full() => return Some(open),
+                Some(segment) => segment.seal(),
+                None => {}
+            }
+            self.open = None;
+        }
+        let slot = if let Some(free) = self.segments.iter().position(Option::is_none) {
+            self.segments[free] = Some(Segment::default());
+            free
+        } else if self.segments.len() < MAX_SEGMENTS {
+            self.segments.push(Some(Segment::default()));
+            self.segments.len() - 1
+        } else {
+            return None;
+        };
+        self.open = Some(slot);
+        Some(slot)
+    }
+
+    /// Takes away the oldest traces until the limits of spans and bytes hold.
+    fn make_room(&mut self) {
+        let spans_over = self.live_spans.saturating_sub(self.limits.max_spans);
+        let bytes = self.live_bytes();
+        // The bytes of a span are taken as the average, so that one pass suffices.
+        let bytes_over = bytes.saturating_sub(self.limits.max_bytes);
+        let spans_for_bytes = (bytes_over * self.live_spans).div_ceil(bytes.max(1));
+        let target = self.live_spans - spans_over.max(spans_for_bytes).min(self.live_spans);
+        if self.live_spans == target {
+            return;
+        }
+        while self.live_spans > target
+            && let Some(oldest) = self.traces.oldest()
+        {
+            self.evict(oldest);
+        }
+        self.compact();
+    }
+
+    /// The bytes of the spans that are not removed; what removed spans hold is given back when their segment goes.
+    fn live_bytes(&self) -> usize {
+        self.segments
+            .iter()
+            .flatten()
+            .map(|segment| segment.heap_bytes() * segment.live_rows() / segment.rows().max(1))
+            .sum::<usize>()
+            + self.traces.heap_bytes(self.live_spans)
+    }
+
+    fn evict(&mut self, slot: u32) {
+        let Some(entry) = self.traces.remove(slot) else {
+            return;
+        };
+        for row in &entry.rows {
+            if let Some(segment) = &mut self.segments[usize::from(row.segment)] {
+                segment.remove(usize::from(row.row));
+            }
+        }
+        self.live_spans -= entry.rows.len();
+        self.evicted.traces += 1;
+        self.evicted.spans += entry.rows.len() as u64;
+    }
+
+    /// Drops segments without spans and moves the spans out of those that are mostly empty.
+    fn compact(&mut self) {
+        for slot in 0..self.segments.len() {
+            let Some(segment) = &self.segments[slot] else {
+                continue;
+            };
+            if Some(slot) == self.open || segment.live_rows() * 2 > segment.rows() {
+                continue;
+            }
+            let Some(segment) = self.segments[slot].take() else {
+                continue;
+            };
+            for row in (0..segment.rows()).filter(|row| segment.is_live(*row)) {
+                self.move_row(&segment, slot, row);
+            }
+        }
+    }
+
+    fn move_row(&mut self, from: &Segment, slot: usize, row: usize) {
+        let trace = from.traces[row];
+        // The slot that has just become free is there at the least, so that there is always an open segment.
+        let (Some(open), Some(id)) = (self.open_segment(), self.traces.get(trace).map(|entry| entry.id)) else {
+            return;
+        };
+        if let Some(segment) = self.segments[open].as_mut() {
+            let to = RowId { segment: open as u16, row: segment.push(&from.span(row, id), trace) as u16 };
+            if let Some(entry) = self.traces.get_mut(trace) {
+                entry.moved(RowId { segment: slot as u16, row: row as u16 }, to);
+            }
+        }
+    }
+}
