@@ -96,10 +96,16 @@ impl AppendReport {
 
     /// What a client should be told, as in the message of OTLP's partial success; `None` when everything was stored as it came.
     pub fn message(&self) -> Option<String> {
-        let mut parts: Vec<String> =
-            self.refused.values().map(|refused| format!("{} spans refused: {}", refused.spans, refused.detail)).collect();
+        let mut parts: Vec<String> = self
+            .refused
+            .values()
+            .map(|refused| format!("{} spans refused: {}", refused.spans, refused.detail))
+            .collect();
         for (count, what) in [
-            (self.dropped_attributes, "attributes dropped (max_attributes, max_depth)"),
+            (
+                self.dropped_attributes,
+                "attributes dropped (max_attributes, max_depth)",
+            ),
             (self.cut_texts, "texts cut (max_attribute_bytes)"),
             (self.dropped_events, "events or links dropped (max_events)"),
         ] {
@@ -110,11 +116,20 @@ impl AppendReport {
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 
-    pub(crate) fn refuse(&mut self, refusal: Refusal, trace_id: TraceId, detail: impl FnOnce() -> String) {
+    pub(crate) fn refuse(
+        &mut self,
+        refusal: Refusal,
+        trace_id: TraceId,
+        detail: impl FnOnce() -> String,
+    ) {
         self.refused
             .entry(refusal)
             .and_modify(|refused| refused.spans += 1)
-            .or_insert_with(|| Refused { spans: 1, trace_id, detail: detail() });
+            .or_insert_with(|| Refused {
+                spans: 1,
+                trace_id,
+                detail: detail(),
+            });
     }
 
     /// Adds another report to this one.
@@ -126,7 +141,10 @@ impl AppendReport {
         self.dropped_events += other.dropped_events;
         for (refusal, refused) in other.refused {
             let spans = refused.spans;
-            self.refused.entry(refusal).and_modify(|own| own.spans += spans).or_insert(refused);
+            self.refused
+                .entry(refusal)
+                .and_modify(|own| own.spans += spans)
+                .or_insert(refused);
         }
     }
 }
@@ -135,10 +153,16 @@ impl Limits {
     /// Why `span` cannot be stored at `now` whatever else is stored, if that is so.
     pub(crate) fn check(&self, span: &Span, now: Timestamp) -> Option<(Refusal, String)> {
         if span.trace_id.is_none() {
-            return Some((Refusal::InvalidTraceId, "invalid trace id: all bytes are zero".to_owned()));
+            return Some((
+                Refusal::InvalidTraceId,
+                "invalid trace id: all bytes are zero".to_owned(),
+            ));
         }
         if span.span_id.is_none() {
-            return Some((Refusal::InvalidSpanId, "invalid span id: all bytes are zero".to_owned()));
+            return Some((
+                Refusal::InvalidSpanId,
+                "invalid span id: all bytes are zero".to_owned(),
+            ));
         }
         if span.end.max(span.start) < now - self.retention {
             let detail = format!(
@@ -212,7 +236,8 @@ impl Limits {
                 report.dropped_attributes += 1;
             }
             AttributeValue::Array(values) => {
-                report.dropped_attributes += values.len().saturating_sub(self.max_attributes) as u64;
+                report.dropped_attributes +=
+                    values.len().saturating_sub(self.max_attributes) as u64;
                 values.truncate(self.max_attributes);
                 for value in values {
                     self.clip_value(value, depth - 1, report);

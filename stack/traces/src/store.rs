@@ -14,11 +14,11 @@ use crate::limits::{AppendReport, Limits, Refusal};
 use crate::trace::Trace;
 
 pub(crate) use codec::{Packed, Reader};
-pub(crate) use dictionary::{Dictionary, Symbol};
-pub(crate) use hash::{FixedMap, FixedSet};
+pub(crate) use dictionary::Symbol;
+pub(crate) use hash::FixedMap;
 pub(crate) use segment::Segment;
-pub(crate) use trace_table::{RowId, TraceEntry};
 use trace_table::TraceTable;
+pub(crate) use trace_table::{RowId, TraceEntry};
 
 /// Segments that may be in use; a row's address has 16 bits for its segment.
 const MAX_SEGMENTS: usize = 1 << 16;
@@ -97,7 +97,14 @@ impl TraceStore {
     pub fn get(&self, id: TraceId) -> Option<Trace> {
         let slot = self.traces.slot_of(id)?;
         let entry = self.traces.get(slot)?;
-        Some(Trace::new(id, entry.rows.iter().filter_map(|row| self.span(*row, id)).collect()))
+        Some(Trace::new(
+            id,
+            entry
+                .rows
+                .iter()
+                .filter_map(|row| self.span(*row, id))
+                .collect(),
+        ))
     }
 
     /// Takes away what is older than the retention at `now`.
@@ -115,7 +122,10 @@ impl TraceStore {
             self.evict(slot);
         }
         self.compact();
-        Evicted { traces: self.evicted.traces - before.traces, spans: self.evicted.spans - before.spans }
+        Evicted {
+            traces: self.evicted.traces - before.traces,
+            spans: self.evicted.spans - before.spans,
+        }
     }
 
     /// How much the store holds.
@@ -123,7 +133,12 @@ impl TraceStore {
         StoreStats {
             traces: self.traces.len(),
             spans: self.live_spans,
-            bytes: self.segments.iter().flatten().map(Segment::heap_bytes).sum::<usize>()
+            bytes: self
+                .segments
+                .iter()
+                .flatten()
+                .map(Segment::heap_bytes)
+                .sum::<usize>()
                 + self.traces.heap_bytes(self.live_spans),
             evicted: self.evicted,
         }
@@ -131,9 +146,12 @@ impl TraceStore {
 
     /// All spans of all traces, trace by trace in the order of their start.
     pub fn all_spans(&self) -> impl Iterator<Item = Span> {
-        self.traces
-            .oldest_first()
-            .flat_map(|(_, entry)| entry.rows.iter().filter_map(|row| self.span(*row, entry.id)))
+        self.traces.oldest_first().flat_map(|(_, entry)| {
+            entry
+                .rows
+                .iter()
+                .filter_map(|row| self.span(*row, entry.id))
+        })
     }
 
     pub(crate) fn segment(&self, row: RowId) -> Option<&Segment> {
@@ -163,9 +181,10 @@ impl TraceStore {
             return;
         };
         let stored = |row: RowId| match &segments[usize::from(row.segment)] {
-            Some(segment) => {
-                (segment.span_ids[usize::from(row.row)], segment.kinds[usize::from(row.row)])
-            }
+            Some(segment) => (
+                segment.span_ids[usize::from(row.row)],
+                segment.kinds[usize::from(row.row)],
+            ),
             None => Default::default(),
         };
         if entry.has(span.span_id, span.kind, stored) {
@@ -182,8 +201,17 @@ impl TraceStore {
         let Some(segment) = segments[open].as_mut() else {
             return;
         };
-        let row = RowId { segment: open as u16, row: segment.push(&span, slot) as u16 };
-        entry.add(row, span.span_id, span.parent_span_id, span.kind, (span.start, span.end));
+        let row = RowId {
+            segment: open as u16,
+            row: segment.push(&span, slot) as u16,
+        };
+        entry.add(
+            row,
+            span.span_id,
+            span.parent_span_id,
+            span.kind,
+            (span.start, span.end),
+        );
         self.traces.starts_at(slot, span.start);
         self.live_spans += 1;
         report.accepted += 1;
@@ -295,23 +323,44 @@ impl TraceStore {
             let Some(segment) = self.segments[slot].take() else {
                 continue;
             };
+            let mut moves: FixedMap<u32, FixedMap<RowId, RowId>> = FixedMap::default();
+            let mut moved_traces = Vec::new();
             for row in (0..segment.rows()).filter(|row| segment.is_live(*row)) {
-                self.move_row(&segment, slot, row);
+                let trace = segment.traces[row];
+                let Some(to) = self.move_row(&segment, row) else {
+                    continue;
+                };
+                let of_trace = moves.entry(trace).or_insert_with(|| {
+                    moved_traces.push(trace);
+                    FixedMap::default()
+                });
+                of_trace.insert(
+                    RowId {
+                        segment: slot as u16,
+                        row: row as u16,
+                    },
+                    to,
+                );
+            }
+            for trace in moved_traces {
+                if let (Some(entry), Some(moves)) = (self.traces.get_mut(trace), moves.get(&trace))
+                {
+                    entry.moved(moves);
+                }
             }
         }
     }
 
-    fn move_row(&mut self, from: &Segment, slot: usize, row: usize) {
+    /// Copies a row to the open segment.
+    fn move_row(&mut self, from: &Segment, row: usize) -> Option<RowId> {
         let trace = from.traces[row];
+        let id = self.traces.get(trace)?.id;
         // The slot that has just become free is there at the least, so that there is always an open segment.
-        let (Some(open), Some(id)) = (self.open_segment(), self.traces.get(trace).map(|entry| entry.id)) else {
-            return;
-        };
-        if let Some(segment) = self.segments[open].as_mut() {
-            let to = RowId { segment: open as u16, row: segment.push(&from.span(row, id), trace) as u16 };
-            if let Some(entry) = self.traces.get_mut(trace) {
-                entry.moved(RowId { segment: slot as u16, row: row as u16 }, to);
-            }
-        }
+        let open = self.open_segment()?;
+        let segment = self.segments[open].as_mut()?;
+        Some(RowId {
+            segment: open as u16,
+            row: segment.push(&from.span(row, id), trace) as u16,
+        })
     }
 }

@@ -42,7 +42,11 @@ pub(crate) fn write_signed(out: &mut Vec<u8>, number: i64) {
     write_varint(out, ((number << 1) ^ (number >> 63)) as u64);
 }
 
-pub(crate) fn write_attributes(out: &mut Vec<u8>, attributes: &Attributes, dictionary: &mut Dictionary) {
+pub(crate) fn write_attributes(
+    out: &mut Vec<u8>,
+    attributes: &Attributes,
+    dictionary: &mut Dictionary,
+) {
     write_varint(out, attributes.0.len() as u64);
     for (key, value) in &attributes.0 {
         write_varint(out, u64::from(dictionary.intern(key)));
@@ -212,9 +216,11 @@ impl Packed<'_> {
             Self::Int(number) => AttributeValue::Int(number),
             Self::Double(number) => AttributeValue::Double(number),
             Self::Bytes(bytes) => AttributeValue::Bytes(bytes.to_vec()),
-            Self::Array(count, mut reader) => {
-                AttributeValue::Array((0..count).map(|_| reader.value().unpack(dictionary)).collect())
-            }
+            Self::Array(count, mut reader) => AttributeValue::Array(
+                (0..count)
+                    .map(|_| reader.value().unpack(dictionary))
+                    .collect(),
+            ),
             Self::Map(count, mut reader) => AttributeValue::Map(
                 (0..count)
                     .map(|_| {
@@ -261,7 +267,9 @@ mod tests {
         assert_eq!(reader.0, [42]);
         let last = dictionary.find("last").unwrap();
         assert_eq!(
-            Reader(&out).find_attribute(last).map(|value| value.unpack(&dictionary)),
+            Reader(&out)
+                .find_attribute(last)
+                .map(|value| value.unpack(&dictionary)),
             Some("t".into())
         );
         assert_eq!(Reader(&out).find_attribute(9999), None);

@@ -45,7 +45,11 @@ impl Dictionary {
     /// The text of `symbol`.
     pub(crate) fn get(&self, symbol: Symbol) -> &str {
         let index = symbol as usize;
-        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        let start = if index == 0 {
+            0
+        } else {
+            self.ends[index - 1] as usize
+        };
         &self.text[start..self.ends[index] as usize]
     }
 
@@ -106,7 +110,9 @@ mod tests {
     fn keeps_each_text_once() {
         let mut dictionary = Dictionary::default();
         assert_eq!(dictionary.find("a"), None);
-        let symbols: Vec<_> = (0..1000).map(|n| dictionary.intern(&format!("text-{n}"))).collect();
+        let symbols: Vec<_> = (0..1000)
+            .map(|n| dictionary.intern(&format!("text-{n}")))
+            .collect();
         assert_eq!(dictionary.intern(""), 1000);
         for (n, symbol) in symbols.into_iter().enumerate() {
             let text = format!("text-{n}");

@@ -68,7 +68,15 @@ mod tests {
 
     #[test]
     fn tells_texts_apart() {
-        let texts: [&[u8]; 7] = [b"", b"a", b"a\0", b"ab", b"abcdefgh", b"abcdefgh\0", b"abcdefghi"];
+        let texts: [&[u8]; 7] = [
+            b"",
+            b"a",
+            b"a\0",
+            b"ab",
+            b"abcdefgh",
+            b"abcdefgh\0",
+            b"abcdefghi",
+        ];
         for (index, one) in texts.iter().enumerate() {
             for two in &texts[index + 1..] {
                 assert_ne!(hash_bytes(one), hash_bytes(two), "{one:?} {two:?}");

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use gameday_signal::{
-    AttributeValue, Attributes, Resource, Scope, Span, SpanEvent, SpanId, SpanKind, SpanLink, SpanStatus, Timestamp,
-    TraceId,
+    AttributeValue, Attributes, Resource, Scope, Span, SpanEvent, SpanId, SpanKind, SpanLink,
+    SpanStatus, Timestamp, TraceId,
 };
 
 use super::codec::{Packed, Reader, write_attributes, write_signed, write_varint};
@@ -163,13 +163,19 @@ impl Segment {
         };
         let status_message = text(HAS_MESSAGE);
         let trace_state = text(HAS_TRACE_STATE);
-        let flags = if presence & HAS_FLAGS == 0 { 0 } else { reader.varint() as u32 };
+        let flags = if presence & HAS_FLAGS == 0 {
+            0
+        } else {
+            reader.varint() as u32
+        };
         let events = if presence & HAS_EVENTS == 0 {
             Vec::new()
         } else {
             (0..reader.varint())
                 .map(|_| SpanEvent {
-                    timestamp: Timestamp::from_nanos(self.starts[row].as_nanos().wrapping_add(reader.signed())),
+                    timestamp: Timestamp::from_nanos(
+                        self.starts[row].as_nanos().wrapping_add(reader.signed()),
+                    ),
                     name: self.dictionary.get(reader.symbol()).to_owned(),
                     attributes: reader.attributes(&self.dictionary),
                 })
@@ -212,11 +218,15 @@ impl Segment {
     }
 
     pub(crate) fn service(&self, row: usize) -> &str {
-        self.dictionary.get(self.services[self.resource_of[row] as usize])
+        self.dictionary
+            .get(self.services[self.resource_of[row] as usize])
     }
 
     pub(crate) fn duration_nanos(&self, row: usize) -> i64 {
-        self.ends[row].as_nanos().saturating_sub(self.starts[row].as_nanos()).max(0)
+        self.ends[row]
+            .as_nanos()
+            .saturating_sub(self.starts[row].as_nanos())
+            .max(0)
     }
 
     /// The attribute of the span itself.
@@ -240,7 +250,11 @@ impl Segment {
     }
 
     /// Calls `visit` for each event with its time after the start of the span, its name and the reader before its attributes.
-    pub(crate) fn for_each_event(&self, row: usize, mut visit: impl FnMut(i64, Symbol, Reader<'_>)) {
+    pub(crate) fn for_each_event(
+        &self,
+        row: usize,
+        mut visit: impl FnMut(i64, Symbol, Reader<'_>),
+    ) {
         let (presence, mut reader) = self.skip_to_lists(row);
         if presence & HAS_EVENTS == 0 {
             return;
@@ -254,7 +268,11 @@ impl Segment {
     }
 
     /// Calls `visit` for each link with its ids and the reader before its attributes.
-    pub(crate) fn for_each_link(&self, row: usize, mut visit: impl FnMut(TraceId, SpanId, Reader<'_>)) {
+    pub(crate) fn for_each_link(
+        &self,
+        row: usize,
+        mut visit: impl FnMut(TraceId, SpanId, Reader<'_>),
+    ) {
         let (presence, mut reader) = self.skip_to_lists(row);
         if presence & HAS_EVENTS != 0 {
             for _ in 0..reader.varint() {
@@ -295,7 +313,9 @@ impl Segment {
     }
 
     fn pack(&mut self, span: &Span) {
-        let Self { packed, dictionary, .. } = self;
+        let Self {
+            packed, dictionary, ..
+        } = self;
         write_attributes(packed, &span.attributes, dictionary);
         let bit = |present: bool, bit: u8| if present { bit } else { 0 };
         packed.push(
@@ -316,7 +336,13 @@ impl Segment {
         if !span.events.is_empty() {
             write_varint(packed, span.events.len() as u64);
             for event in &span.events {
-                write_signed(packed, event.timestamp.as_nanos().wrapping_sub(span.start.as_nanos()));
+                write_signed(
+                    packed,
+                    event
+                        .timestamp
+                        .as_nanos()
+                        .wrapping_sub(span.start.as_nanos()),
+                );
                 write_varint(packed, u64::from(dictionary.intern(&event.name)));
                 write_attributes(packed, &event.attributes, dictionary);
             }
@@ -341,12 +367,19 @@ impl Segment {
         let mut bytes = Vec::new();
         write_attributes(&mut bytes, &resource.attributes, &mut self.dictionary);
         let next = self.resources.len() as u32;
-        let index = *self.resource_by_bytes.entry(bytes.into_boxed_slice()).or_insert(next);
+        let index = *self
+            .resource_by_bytes
+            .entry(bytes.into_boxed_slice())
+            .or_insert(next);
         if index == next {
-            self.services.push(self.dictionary.intern(resource.service_name()));
+            self.services
+                .push(self.dictionary.intern(resource.service_name()));
             let keys = self.intern_keys(&resource.attributes);
             self.shared_bytes += attributes_bytes(&resource.attributes) + keys.len() * 12 + 128;
-            self.resources.push(Shared { value: Arc::clone(resource), keys });
+            self.resources.push(Shared {
+                value: Arc::clone(resource),
+                keys,
+            });
         }
         self.last_resource = Some((Arc::clone(resource), index));
         index
@@ -360,41 +393,65 @@ impl Segment {
         }
         let mut bytes = Vec::new();
         write_varint(&mut bytes, u64::from(self.dictionary.intern(&scope.name)));
-        write_varint(&mut bytes, u64::from(self.dictionary.intern(&scope.version)));
+        write_varint(
+            &mut bytes,
+            u64::from(self.dictionary.intern(&scope.version)),
+        );
         write_attributes(&mut bytes, &scope.attributes, &mut self.dictionary);
         let next = self.scopes.len() as u32;
-        let index = *self.scope_by_bytes.entry(bytes.into_boxed_slice()).or_insert(next);
+        let index = *self
+            .scope_by_bytes
+            .entry(bytes.into_boxed_slice())
+            .or_insert(next);
         if index == next {
             let keys = self.intern_keys(&scope.attributes);
-            self.shared_bytes +=
-                attributes_bytes(&scope.attributes) + scope.name.len() + scope.version.len() + keys.len() * 12 + 128;
-            self.scopes.push(Shared { value: Arc::clone(scope), keys });
+            self.shared_bytes += attributes_bytes(&scope.attributes)
+                + scope.name.len()
+                + scope.version.len()
+                + keys.len() * 12
+                + 128;
+            self.scopes.push(Shared {
+                value: Arc::clone(scope),
+                keys,
+            });
         }
         self.last_scope = Some((Arc::clone(scope), index));
         index
     }
 
     fn intern_keys(&mut self, attributes: &Attributes) -> Vec<Symbol> {
-        attributes.iter().map(|(key, _)| self.dictionary.intern(key)).collect()
+        attributes
+            .iter()
+            .map(|(key, _)| self.dictionary.intern(key))
+            .collect()
     }
 }
 
 /// The heap bytes of attributes as the other rooms hold them.
 fn attributes_bytes(attributes: &Attributes) -> usize {
-    attributes.iter().map(|(key, value)| key.len() + value_bytes(value) + size_of::<(String, AttributeValue)>()).sum()
+    attributes
+        .iter()
+        .map(|(key, value)| key.len() + value_bytes(value) + size_of::<(String, AttributeValue)>())
+        .sum()
 }
 
 fn value_bytes(value: &AttributeValue) -> usize {
     match value {
         AttributeValue::String(text) => text.len(),
         AttributeValue::Bytes(bytes) => bytes.len(),
-        AttributeValue::Array(values) => {
-            values.iter().map(|value| value_bytes(value) + size_of::<AttributeValue>()).sum()
-        }
+        AttributeValue::Array(values) => values
+            .iter()
+            .map(|value| value_bytes(value) + size_of::<AttributeValue>())
+            .sum(),
         AttributeValue::Map(pairs) => pairs
             .iter()
-            .map(|(key, value)| key.len() + value_bytes(value) + size_of::<(String, AttributeValue)>())
+            .map(|(key, value)| {
+                key.len() + value_bytes(value) + size_of::<(String, AttributeValue)>()
+            })
             .sum(),
-        AttributeValue::Empty | AttributeValue::Bool(_) | AttributeValue::Int(_) | AttributeValue::Double(_) => 0,
+        AttributeValue::Empty
+        | AttributeValue::Bool(_)
+        | AttributeValue::Int(_)
+        | AttributeValue::Double(_) => 0,
     }
 }

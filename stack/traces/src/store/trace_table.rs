@@ -10,7 +10,7 @@ use super::hash::{FixedMap, FixedSet};
 const SCANNED_ROWS: usize = 32;
 
 /// Where a span lies: the slot of its segment and its row there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RowId {
     pub(crate) segment: u16,
     pub(crate) row: u16,
@@ -68,8 +68,14 @@ impl TraceTable {
         if let Some(slot) = self.by_id.get(&id) {
             return *slot;
         }
-        let entry =
-            TraceEntry { id, rows: Vec::new(), start, end: Timestamp::MIN, root: None, seen: None };
+        let entry = TraceEntry {
+            id,
+            rows: Vec::new(),
+            start,
+            end: Timestamp::MIN,
+            root: None,
+            seen: None,
+        };
         let slot = if let Some(slot) = self.free.pop() {
             self.slots[slot as usize] = Some(entry);
             slot
@@ -108,19 +114,26 @@ impl TraceTable {
 
     /// The slots of the traces that began at or before `end`, the latest first.
     pub(crate) fn newest_first(&self, end: Timestamp) -> impl Iterator<Item = u32> {
-        self.by_start.range(..=(end, TraceId([0xff; 16]))).rev().map(|(_, slot)| *slot)
+        self.by_start
+            .range(..=(end, TraceId([0xff; 16])))
+            .rev()
+            .map(|(_, slot)| *slot)
     }
 
     /// The traces in the order of their start.
     pub(crate) fn oldest_first(&self) -> impl Iterator<Item = (u32, &TraceEntry)> {
-        self.by_start.values().filter_map(|slot| Some((*slot, self.slots[*slot as usize].as_ref()?)))
+        self.by_start
+            .values()
+            .filter_map(|slot| Some((*slot, self.slots[*slot as usize].as_ref()?)))
     }
 
     /// The bytes held on the heap, but for the sets of very long traces.
     pub(crate) fn heap_bytes(&self, live_rows: usize) -> usize {
         // A map entry with its control byte at a load of 7/8, a B-tree entry at a load of about 3/4.
         let index_bytes = (20 + 1) * 8 / 7 + (24 + 4) * 4 / 3;
-        self.slots.capacity() * size_of::<Option<TraceEntry>>() + self.len() * index_bytes + live_rows * size_of::<RowId>() * 3 / 2
+        self.slots.capacity() * size_of::<Option<TraceEntry>>()
+            + self.len() * index_bytes
+            + live_rows * size_of::<RowId>() * 3 / 2
     }
 }
 
@@ -143,7 +156,14 @@ impl TraceEntry {
     }
 
     /// Counts a row that has been stored.
-    pub(crate) fn add(&mut self, row: RowId, span_id: SpanId, parent: SpanId, kind: SpanKind, times: (Timestamp, Timestamp)) {
+    pub(crate) fn add(
+        &mut self,
+        row: RowId,
+        span_id: SpanId,
+        parent: SpanId,
+        kind: SpanKind,
+        times: (Timestamp, Timestamp),
+    ) {
         self.rows.push(row);
         if let Some(seen) = &mut self.seen {
             seen.insert((span_id, kind));
@@ -154,17 +174,13 @@ impl TraceEntry {
         }
     }
 
-    /// Tells the entry that a row has moved.
-    pub(crate) fn moved(&mut self, from: RowId, to: RowId) {
+    /// Tells the entry where its rows have moved.
+    pub(crate) fn moved(&mut self, moves: &FixedMap<RowId, RowId>) {
         for row in &mut self.rows {
-            if *row == from {
-                *row = to;
-            }
+            *row = moves.get(row).copied().unwrap_or(*row);
         }
-        if let Some((_, root)) = &mut self.root
-            && *root == from
-        {
-            *root = to;
+        if let Some((_, root)) = &mut self.root {
+            *root = moves.get(root).copied().unwrap_or(*root);
         }
     }
 }
