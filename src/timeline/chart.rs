@@ -1,0 +1,384 @@
+//! Line charts: a value holds until the next one, thresholds are dashed, the fault's window is shaded.
+
+use std::fmt::Write as _;
+
+use gameday_signal::Timestamp;
+
+use super::lines::Timeline;
+use super::record::{Chart, ChartSeries};
+use super::svg::{self, TimeAxis, n};
+use super::text;
+
+/// A chart shows this many series; more cannot be told apart.
+pub(super) const SERIES_MAX: usize = 8;
+/// The table beside a chart has at most this many rows.
+const TABLE_ROWS_MAX: usize = 24;
+
+const LEFT: f64 = 70.0;
+const RIGHT: f64 = svg::WIDTH - 16.0;
+const TOP: f64 = 28.0;
+const BOTTOM: f64 = 236.0;
+const HEIGHT: f64 = 280.0;
+
+/// The values that a chart shows, with room above them.
+struct ValueAxis {
+    min: f64,
+    max: f64,
+    step: f64,
+}
+
+impl ValueAxis {
+    fn of(chart: &Chart) -> Self {
+        let values = chart
+            .series
+            .iter()
+            .take(SERIES_MAX)
+            .flat_map(|series| series.points.iter().map(|(_, value)| *value))
+            .chain(chart.thresholds.iter().map(|threshold| threshold.value))
+            .filter(|value| value.is_finite());
+        let (mut min, mut max) = (0.0_f64, 0.0_f64);
+        for value in values {
+            min = min.min(value);
+            max = max.max(value);
+        }
+        if max <= min {
+            max = min + 1.0;
+        }
+        let step = nice_step((max - min) * 1.04 / 4.0);
+        Self {
+            min: (min / step).floor() * step,
+            max: ((max + (max - min) * 0.04) / step).ceil() * step,
+            step,
+        }
+    }
+
+    fn y(&self, value: f64) -> f64 {
+        let share = (value - self.min) / (self.max - self.min);
+        BOTTOM - share.clamp(0.0, 1.0) * (BOTTOM - TOP)
+    }
+
+    fn ticks(&self) -> Vec<f64> {
+        let count = ((self.max - self.min) / self.step).round().clamp(1.0, 12.0) as usize;
+        (0..=count)
+            .map(|index| self.min + index as f64 * self.step)
+            .collect()
+    }
+}
+
+/// The smallest of 1, 2, 5 times a power of ten that is not below `least`.
+fn nice_step(least: f64) -> f64 {
+    if !least.is_finite() || least <= 0.0 {
+        return 1.0;
+    }
+    let power = 10_f64.powi(least.log10().floor() as i32);
+    [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .map(|factor| factor * power)
+        .find(|step| *step >= least * (1.0 - 1e-9))
+        .unwrap_or(10.0 * power)
+}
+
+/// Draws the chart. `id` must be unique in the page.
+pub(super) fn draw_chart(chart: &Chart, timeline: &Timeline<'_>, id: &str) -> String {
+    let time = TimeAxis::of(timeline, LEFT, RIGHT);
+    let values = ValueAxis::of(chart);
+    let mut svg = svg::open(id, &chart.title, &describe(chart, timeline), HEIGHT);
+    time.shade_faults(&mut svg, timeline, TOP, BOTTOM);
+    for value in values.ticks() {
+        let y = values.y(value);
+        let _ = writeln!(
+            svg,
+            "<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{y}\" y2=\"{y}\"/><text class=\"tick\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",
+            n(LEFT),
+            n(RIGHT),
+            n(LEFT - 8.0),
+            n(y + 4.0),
+            text::xml(&tick_label(value, values.step, &chart.unit)),
+            y = n(y)
+        );
+    }
+    time.draw(&mut svg, BOTTOM, timeline.zero);
+    time.draw_moments(&mut svg, timeline, TOP, BOTTOM);
+    draw_thresholds(&mut svg, chart, &values);
+    for (index, series) in chart.series.iter().take(SERIES_MAX).enumerate() {
+        let path = step_path(&series.points, &time, &values);
+        if !path.is_empty() {
+            let _ = writeln!(svg, "<path class=\"series s{index}\" d=\"{path}\"/>");
+        }
+    }
+    svg::close(&mut svg);
+    svg
+}
+
+fn tick_label(value: f64, step: f64, unit: &str) -> String {
+    // A multiple of the step that should be zero may miss it by rounding.
+    let value = if value.abs() < step / 1e6 { 0.0 } else { value };
+    text::with_unit(value, unit)
+}
+
+fn draw_thresholds(svg: &mut String, chart: &Chart, values: &ValueAxis) {
+    let mut last_label_y = f64::INFINITY;
+    let mut thresholds: Vec<_> = chart
+        .thresholds
+        .iter()
+        .filter(|threshold| threshold.value.is_finite())
+        .collect();
+    // From the bottom up, so that a label that would meet the one below it moves up.
+    thresholds.sort_by(|a, b| a.value.total_cmp(&b.value));
+    for threshold in thresholds {
+        let y = values.y(threshold.value);
+        let label_y = (y - 5.0).min(last_label_y - 14.0);
+        last_label_y = label_y;
+        let label = format!(
+            "{} {}",
+            text::clip(&text::visible(&threshold.name), 60),
+            text::with_unit(threshold.value, &chart.unit)
+        );
+        let _ = writeln!(
+            svg,
+            "<line class=\"threshold\" x1=\"{}\" x2=\"{}\" y1=\"{y}\" y2=\"{y}\"/><text class=\"tick threshold-label\" x=\"{}\" y=\"{}\">{}</text>",
+            n(LEFT),
+            n(RIGHT),
+            n(LEFT + 6.0),
+            n(label_y),
+            text::xml(&label),
+            y = n(y)
+        );
+    }
+}
+
+/// The line of a series: horizontal until the next value, then vertical; a gap where a value is no number. Of the values that
+/// fall on one column of the drawing the first, the least, the greatest and the last are kept, which draws the same picture.
+fn step_path(points: &[(Timestamp, f64)], time: &TimeAxis, values: &ValueAxis) -> String {
+    let mut path = String::new();
+    let mut pen: Option<(f64, f64)> = None;
+    for (x, value) in thin(points, time) {
+        if value.is_nan() {
+            if let Some((from, _)) = pen.take()
+                && x > from
+            {
+                let _ = write!(path, "H{}", n(x));
+            }
+            continue;
+        }
+        let y = values.y(value);
+        match pen {
+            None => {
+                let _ = write!(path, "M{} {}", n(x), n(y));
+            }
+            Some((from_x, from_y)) => {
+                if x > from_x {
+                    let _ = write!(path, "H{}", n(x));
+                }
+                if (y - from_y).abs() > 0.04 {
+                    let _ = write!(path, "V{}", n(y));
+                }
+            }
+        }
+        pen = Some((x, y));
+    }
+    path
+}
+
+fn thin(points: &[(Timestamp, f64)], time: &TimeAxis) -> Vec<(f64, f64)> {
+    let mut sorted: Vec<(Timestamp, f64)> = points
+        .iter()
+        .copied()
+        .filter(|(at, _)| *at >= time.from && *at <= time.until)
+        .collect();
+    sorted.sort_by_key(|(at, _)| *at);
+    let mut kept: Vec<(f64, f64)> = Vec::new();
+    for column in sorted.chunk_by(|a, b| time.x(a.0).floor() == time.x(b.0).floor()) {
+        if column.len() <= 4 {
+            kept.extend(column.iter().map(|(at, value)| (time.x(*at), *value)));
+            continue;
+        }
+        let finite = || column.iter().filter(|(_, value)| !value.is_nan());
+        let least = finite().min_by(|a, b| a.1.total_cmp(&b.1));
+        let greatest = finite().max_by(|a, b| a.1.total_cmp(&b.1));
+        let ends = [column.first(), least, greatest, column.last()];
+        let x = time.x(column[0].0);
+        kept.extend(ends.into_iter().flatten().map(|(_, value)| (x, *value)));
+    }
+    kept
+}
+
+/// What the chart shows, in words.
+fn describe(chart: &Chart, timeline: &Timeline<'_>) -> String {
+    let mut words = String::new();
+    for series in chart.series.iter().take(SERIES_MAX) {
+        let finite = || series.points.iter().filter(|(_, value)| value.is_finite());
+        let greatest = finite().max_by(|a, b| a.1.total_cmp(&b.1));
+        let least = finite().min_by(|a, b| a.1.total_cmp(&b.1));
+        let name = text::clip(&text::visible(&series.name), 80);
+        let _ = match (least, greatest, finite().next_back()) {
+            (Some(least), Some(greatest), Some(last)) => write!(
+                words,
+                "{name}: least {} at {}, greatest {} at {}, last {}. ",
+                text::with_unit(least.1, &chart.unit),
+                timeline.since(least.0),
+                text::with_unit(greatest.1, &chart.unit),
+                timeline.since(greatest.0),
+                text::with_unit(last.1, &chart.unit)
+            ),
+            _ => write!(words, "{name}: no value. "),
+        };
+    }
+    for threshold in &chart.thresholds {
+        let name = text::clip(&text::visible(&threshold.name), 80);
+        let value = text::with_unit(threshold.value, &chart.unit);
+        let _ = write!(words, "Threshold {name}: {value}. ");
+    }
+    for window in &timeline.fault_windows {
+        let _ = write!(
+            words,
+            "Fault {} in force from {} to {}. ",
+            text::clip(&text::visible(window.name), 80),
+            timeline.since(window.from),
+            timeline.since(window.until)
+        );
+    }
+    words.trim_end().to_owned()
+}
+
+/// The chart as a table: a row every so often, with the value of each series that held then.
+pub(super) fn table(chart: &Chart, timeline: &Timeline<'_>) -> Vec<(Timestamp, Vec<String>)> {
+    let series: Vec<&ChartSeries> = chart.series.iter().take(SERIES_MAX).collect();
+    let mut instants: Vec<Timestamp> = series
+        .iter()
+        .flat_map(|series| series.points.iter().map(|(at, _)| *at))
+        .filter(|at| *at >= timeline.scenario.started && *at <= timeline.scenario.ended)
+        .collect();
+    instants.sort();
+    instants.dedup();
+    let every = instants.len().div_ceil(TABLE_ROWS_MAX).max(1);
+    let last = instants.last().copied();
+    let mut rows: Vec<Timestamp> = instants.into_iter().step_by(every).collect();
+    if let (Some(last), true) = (last, rows.last() != last.as_ref()) {
+        rows.push(last);
+    }
+    rows.into_iter()
+        .map(|at| {
+            let cells = series
+                .iter()
+                .map(|series| match held_at(&series.points, at) {
+                    Some(value) if !value.is_nan() => text::with_unit(value, &chart.unit),
+                    _ => "no value".to_owned(),
+                })
+                .collect();
+            (at, cells)
+        })
+        .collect()
+}
+
+fn held_at(points: &[(Timestamp, f64)], at: Timestamp) -> Option<f64> {
+    points
+        .iter()
+        .filter(|(own, _)| *own <= at)
+        .max_by_key(|(own, _)| *own)
+        .map(|(_, value)| *value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timeline::record::{ScenarioRecord, Threshold};
+
+    fn scenario() -> ScenarioRecord {
+        let mut scenario = ScenarioRecord::new("f", "s", Timestamp::EPOCH);
+        scenario.ended = Timestamp::from_secs(874);
+        scenario
+    }
+
+    fn series(points: &[(i64, f64)]) -> ChartSeries {
+        ChartSeries {
+            name: "<a>".to_owned(),
+            points: points
+                .iter()
+                .map(|(secs, value)| (Timestamp::from_secs(*secs), *value))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn lines_go_in_steps_and_break_at_gaps() {
+        // 874 seconds on 874 units: one second is one unit.
+        let scenario = scenario();
+        let timeline = Timeline::new(&scenario);
+        let time = TimeAxis::of(&timeline, LEFT, RIGHT);
+        let values = ValueAxis {
+            min: 0.0,
+            max: 208.0,
+            step: 50.0,
+        };
+        let points = series(&[
+            (0, 0.0),
+            (10, 8.0),
+            (20, 8.0),
+            (30, f64::NAN),
+            (40, 108.0),
+            (50, f64::INFINITY),
+        ])
+        .points;
+        assert_eq!(
+            step_path(&points, &time, &values),
+            "M70 236H80V228H90H100M110 128H120V28"
+        );
+    }
+
+    #[test]
+    fn many_points_keep_their_extremes() {
+        let scenario = scenario();
+        let timeline = Timeline::new(&scenario);
+        let time = TimeAxis::of(&timeline, LEFT, RIGHT);
+        let points: Vec<_> = (0..87_400)
+            .map(|index| {
+                let value = if index == 43_217 { 9.0 } else { 1.0 };
+                (Timestamp::from_millis(index * 10), value)
+            })
+            .collect();
+        let kept = thin(&points, &time);
+        assert!(kept.len() <= 4 * 880, "{}", kept.len());
+        assert!(kept.iter().any(|(_, value)| *value == 9.0));
+    }
+
+    #[test]
+    fn axes_are_round_and_survive_anything() {
+        for (values, expected) in [
+            (&[0.0, 0.93][..], (0.0, 1.0)),
+            (&[-3.0, 7.0], (-5.0, 10.0)),
+            (&[], (0.0, 1.5)),
+            (&[f64::NAN, f64::INFINITY], (0.0, 1.5)),
+        ] {
+            let points: Vec<_> = values.iter().map(|value| (0, *value)).collect();
+            let chart = Chart {
+                series: vec![series(&points)],
+                ..Chart::default()
+            };
+            let axis = ValueAxis::of(&chart);
+            assert_eq!((axis.min, axis.max), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn the_drawing_says_what_it_shows() {
+        let mut scenario = scenario();
+        let chart = Chart {
+            title: "errors".to_owned(),
+            unit: "ratio".to_owned(),
+            series: vec![series(&[(0, 0.0), (60, 0.5)])],
+            thresholds: vec![Threshold {
+                name: "fast".to_owned(),
+                value: 0.144,
+            }],
+            ..Chart::default()
+        };
+        scenario.charts.push(chart.clone());
+        let timeline = Timeline::new(&scenario);
+        let svg = draw_chart(&chart, &timeline, "c");
+        assert!(svg.contains(
+            "<desc id=\"c-d\">&lt;a&gt;: least 0 % at +0s, greatest 50 % at +1m00s, last 50 %. Threshold fast: 14.4 %.</desc>"
+        ), "{svg}");
+        assert_eq!(table(&chart, &timeline).len(), 2);
+    }
+}
