@@ -1,1 +1,31 @@
 //! The series store and PromQL.
+//!
+//! ```text
+//!   append(labels, time, value) --> Store: series, index, exemplars
+//!                                     ^ select(matchers)
+//!   "rate(x[5m])" --parse--> Expr --Engine--> QueryOutput { value, warnings, infos }
+//! ```
+//!
+//! The entry points are [`Store::append`], [`parse`], [`Engine::instant`] and [`Engine::range`].
+//!
+//! Invariants: no clock, no threads: the caller says what time it is. A query never changes the store and holds a limited number
+//! of samples. The same store and the same query give the same answer, the same warnings included, in the same order.
+
+mod engine;
+mod histogram;
+mod promql;
+mod store;
+
+pub use engine::{
+    Engine, EngineConfig, InstantSample, Point, QueryError, QueryOutput, RangeSeries, SampleValue,
+    Value,
+};
+pub use histogram::{Bucket, CUSTOM_BUCKETS_SCHEMA, buckets, histogram_text};
+pub use promql::{
+    Aggregate, AggregateOp, AtModifier, Binary, DurationExpr, DurationValue, Expr, ExprKind,
+    FUNCTIONS, Function, Modifiers, ParseOptions, Subquery, ValueType, VectorSelector, parse,
+    parse_selector, parse_with,
+};
+pub use store::{
+    AppendError, AppendStats, ExemplarSeries, SeriesRef, Store, StoreConfig, StoreStats,
+};

@@ -85,7 +85,7 @@ pub struct Pratt {
 }
 
 /// Deep enough for what people and generators write, and shallow enough for a stack of 2 MiB in an unoptimised build.
-pub const MAX_EXPRESSION_HEIGHT: usize = 256;
+pub const MAX_EXPRESSION_HEIGHT: usize = 128;
 
 impl Default for Pratt {
     fn default() -> Self {

@@ -1,0 +1,17 @@
+//! The language: from source text to a checked tree and back.
+
+mod ast;
+mod check;
+mod display;
+mod functions;
+mod lexer;
+mod parser;
+
+pub(crate) use display::format_float;
+
+pub use ast::{
+    Aggregate, AggregateOp, AtModifier, Binary, DurationExpr, DurationValue, Expr, ExprKind,
+    Modifiers, Subquery, ValueType, VectorSelector,
+};
+pub use functions::{FUNCTIONS, Function};
+pub use parser::{ParseOptions, parse, parse_selector, parse_with};

@@ -1,0 +1,146 @@
+//! The engine through its public API, case by case.
+
+use gameday_metrics::{Engine, QueryError, SampleValue, Store, StoreConfig, Value};
+use gameday_signal::{Labels, stale_nan};
+
+/// `x_total{l="a"}` grows by 1 a second, `x_total{l="b"}` by 2 with a reset after 5 minutes; `g` ends after 10 minutes.
+fn store() -> Store {
+    let mut store = Store::new(StoreConfig::default());
+    let a = Labels::new([("__name__", "x_total"), ("l", "a")]);
+    let b = Labels::new([("__name__", "x_total"), ("l", "b")]);
+    let g = Labels::new([("__name__", "g")]);
+    for second in (0..=1200).step_by(15) {
+        let at = second * 1000;
+        store.append(&a, at, second as f64).expect("in order");
+        store
+            .append(&b, at, (second % 300 * 2) as f64)
+            .expect("in order");
+        let value = match second {
+            ..600 => 1.0,
+            600 => stale_nan(),
+            _ => continue,
+        };
+        store.append(&g, at, value).expect("in order");
+    }
+    store
+}
+
+fn check(query: &str, second: i64, expected: &[(&str, f64)]) {
+    let output = Engine::default()
+        .instant(&store(), query, second * 1000)
+        .unwrap_or_else(|error| panic!("{query}: {error}"));
+    let shown: Vec<(String, f64)> = match output.value {
+        Value::Scalar { value, .. } => vec![(String::new(), value)],
+        Value::Vector(samples) => samples
+            .into_iter()
+            .map(|sample| {
+                let SampleValue::Float(value) = sample.value else {
+                    panic!("{query}: a histogram");
+                };
+                (sample.labels.to_string(), value)
+            })
+            .collect(),
+        other => panic!("{query}: {other:?}"),
+    };
+    let shown: Vec<(&str, f64)> = shown
+        .iter()
+        .map(|(labels, value)| (labels.as_str(), *value))
+        .collect();
+    let same = shown.len() == expected.len()
+        && shown.iter().zip(expected).all(|(shown, expected)| {
+            shown.0 == expected.0 && (shown.1 - expected.1).abs() < 1e-9 * expected.1.abs().max(1.0)
+        });
+    assert!(same, "{query}: {shown:?} instead of {expected:?}");
+}
+
+#[test]
+fn instant_values() {
+    check("1 + 2 * 3 ^ 2", 0, &[("", 19.0)]);
+    check("g", 590, &[(r#"{__name__="g"}"#, 1.0)]);
+    // The stale marker ends the series at once.
+    check("g", 600, &[]);
+    check("rate(x_total{l=\"a\"}[5m])", 900, &[(r#"{l="a"}"#, 1.0)]);
+    check(
+        "sum by (l) (increase(x_total[5m]))",
+        899,
+        &[(r#"{l="a"}"#, 300.0), (r#"{l="b"}"#, 600.0)],
+    );
+    check("resets(x_total{l=\"b\"}[10m])", 899, &[(r#"{l="b"}"#, 1.0)]);
+    check(
+        "x_total > 800",
+        900,
+        &[(r#"{__name__="x_total", l="a"}"#, 900.0)],
+    );
+    check("absent(nothing{job=\"a\"})", 0, &[(r#"{job="a"}"#, 1.0)]);
+    check(
+        "topk(1, x_total)",
+        299,
+        &[(r#"{__name__="x_total", l="b"}"#, 570.0)],
+    );
+    check(
+        "x_total{l=\"a\"} / on () group_left g",
+        300,
+        &[(r#"{l="a"}"#, 300.0)],
+    );
+    check(
+        "max_over_time(rate(x_total{l=\"a\"}[1m])[10m:1m])",
+        900,
+        &[(r#"{l="a"}"#, 1.0)],
+    );
+}
+
+#[test]
+fn ranges_have_a_value_a_step() {
+    let output = Engine::default()
+        .range(&store(), "sum(rate(x_total[1m]))", 300_000, 360_000, 30_000)
+        .expect("valid");
+    let Value::Matrix(series) = output.value else {
+        panic!("a matrix");
+    };
+    assert_eq!(series.len(), 1);
+    let times: Vec<i64> = series[0]
+        .points
+        .iter()
+        .map(|point| point.timestamp_ms)
+        .collect();
+    assert_eq!(times, [300_000, 330_000, 360_000]);
+}
+
+#[test]
+fn failures_say_what_is_wrong() {
+    for (query, expected) in [
+        (
+            "x_total + on () x_total",
+            "found duplicate series for the match group {} on the right hand-side of the operation: [{__name__=\"x_total\", l=\"a\"}, {__name__=\"x_total\", l=\"b\"}];many-to-many matching not allowed: matching labels must be unique on one side",
+        ),
+        (
+            "rat(x_total[5m])",
+            "1:1: parse error: unknown function with name \"rat\"",
+        ),
+        (
+            "rate({__name__=~\"x_total|g\", l=\"\"}[5m]) or label_replace(x_total, \"l\", \"\", \"l\", \".*\")",
+            "vector cannot contain metrics with the same labelset",
+        ),
+    ] {
+        let error = Engine::default()
+            .instant(&store(), query, 300_000)
+            .expect_err("refused");
+        assert_eq!(error.to_string(), expected, "{query}");
+    }
+    let error = Engine::default().range(&store(), "g", 0, 11_001_000, 1000);
+    assert!(matches!(error, Err(QueryError::TooManyPoints(11_000))));
+}
+
+#[test]
+fn deep_expressions_do_not_overflow_the_stack() {
+    let engine = Engine::default();
+    let store = store();
+    let nested = format!("{}1{}", "(".repeat(120), ")".repeat(120));
+    assert!(engine.instant(&store, &nested, 0).is_ok());
+    let chain = vec!["x_total"; 120].join(" + ");
+    assert!(engine.instant(&store, &chain, 300_000).is_ok());
+    let calls = format!("{}x_total{}", "abs(".repeat(120), ")".repeat(120));
+    assert!(engine.range(&store, &calls, 0, 60_000, 1000).is_ok());
+    let too_deep = format!("{}1{}", "(".repeat(20_000), ")".repeat(20_000));
+    assert!(engine.instant(&store, &too_deep, 0).is_err());
+}
