@@ -1,1 +1,4 @@
 //! The assembly of the embedded stack: receivers, scraper, tickers and the public APIs.
+
+pub mod config;
+pub mod relabel;

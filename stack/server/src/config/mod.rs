@@ -1,0 +1,247 @@
+//! prometheus.yml, as Prometheus 3 reads it.
+//!
+//! Unknown keys are refused with their place and the nearest known key. Keys that Prometheus knows and this stack does not obey (service
+//! discovery other than static and file, proxies, OAuth 2.0, remote read, tracing) are read and named in [`Config::warnings`], so that
+//! a team's own file loads unchanged and nobody takes silence for obedience.
+
+mod http;
+mod scrape;
+mod sections;
+mod values;
+
+use std::collections::BTreeSet;
+
+use gameday_query::did_you_mean;
+use gameday_signal::Labels;
+use serde::Deserialize;
+
+pub use http::{Authorization, BasicAuth, HttpClientConfig, Secret, TlsConfig};
+pub use scrape::{FileSdConfig, ScrapeConfig, ScrapeProtocol, StaticConfig};
+pub use sections::{
+    AlertingConfig, AlertmanagerConfig, ExemplarsConfig, Global, OtlpConfig, QueueConfig,
+    RemoteWriteConfig, StorageConfig, TsdbConfig,
+};
+use values::Ignored;
+
+/// A configuration file may be this large.
+const CONFIG_BYTES_MAX: usize = 4 << 20;
+
+/// Why a configuration is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A place in the file is wrong.
+    #[error("{file}:{line}:{column}: {reason}\n{snippet}")]
+    At {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        /// The column, from 1.
+        column: u64,
+        /// What is wrong, and a hint.
+        reason: String,
+        /// The line itself, with a mark under the place.
+        snippet: String,
+    },
+    /// The file as a whole is wrong.
+    #[error("{file}: {reason}")]
+    Whole {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// A configuration, with all defaults filled in.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// What holds for everything.
+    pub global: Global,
+    /// The rule files, as patterns relative to this file.
+    pub rule_files: Vec<String>,
+    /// What is scraped.
+    pub scrape_configs: Vec<ScrapeConfig>,
+    /// Where alerts go.
+    pub alerting: AlertingConfig,
+    /// Where samples are sent.
+    pub remote_write: Vec<RemoteWriteConfig>,
+    /// How OTLP metrics are mapped.
+    pub otlp: OtlpConfig,
+    /// How samples are kept.
+    pub storage: StorageConfig,
+    /// What was read and is not obeyed, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct File {
+    global: Option<Global>,
+    rule_files: Option<Vec<String>>,
+    scrape_config_files: Option<Vec<String>>,
+    scrape_configs: Option<Vec<ScrapeConfig>>,
+    alerting: Option<AlertingConfig>,
+    remote_write: Option<Vec<RemoteWriteConfig>>,
+    otlp: Option<OtlpConfig>,
+    storage: Option<StorageConfig>,
+    remote_read: Option<Ignored>,
+    tracing: Option<Ignored>,
+    runtime: Option<Ignored>,
+}
+
+impl Config {
+    /// Reads a configuration; `file` names it in errors.
+    ///
+    /// # Errors
+    /// Where Prometheus would refuse it: bad YAML, an unknown key, a value of the wrong kind, a contradiction.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
+        let whole = |reason: String| ConfigError::Whole {
+            file: file.to_owned(),
+            reason,
+        };
+        if text.len() > CONFIG_BYTES_MAX {
+            return Err(whole(format!(
+                "file has {} bytes, the limit is {CONFIG_BYTES_MAX}",
+                text.len()
+            )));
+        }
+        let mut read = File::default();
+        if has_content(text) {
+            read = serde_saphyr::from_str(text).map_err(|error| located(file, text, &error))?;
+        }
+        Self::resolve(read).map_err(whole)
+    }
+
+    fn resolve(file: File) -> Result<Self, String> {
+        let mut warnings = Vec::new();
+        for (key, given) in [
+            ("remote_read", file.remote_read.is_some()),
+            ("tracing", file.tracing.is_some()),
+        ] {
+            if given {
+                warnings.push(format!("{key} is read and not obeyed"));
+            }
+        }
+        if file
+            .scrape_config_files
+            .as_ref()
+            .is_some_and(|list| !list.is_empty())
+        {
+            warnings.push("scrape_config_files is read and not obeyed".to_owned());
+        }
+        let global = file.global.unwrap_or_default().resolve()?;
+        let mut scrape_configs = file.scrape_configs.unwrap_or_default();
+        let mut names = BTreeSet::new();
+        for own in &mut scrape_configs {
+            own.resolve(&global, &mut warnings)?;
+            if !names.insert(own.job_name.clone()) {
+                return Err(format!(
+                    "found multiple scrape configs with job name {:?}",
+                    own.job_name
+                ));
+            }
+        }
+        let mut alerting = file.alerting.unwrap_or_default();
+        for (index, own) in alerting.alertmanagers.iter().enumerate() {
+            own.check(index, &mut warnings)?;
+        }
+        let mut remote_write = file.remote_write.unwrap_or_default();
+        let mut names = BTreeSet::new();
+        for (index, own) in remote_write.iter_mut().enumerate() {
+            own.check(index, &mut warnings)?;
+            if !own.name.is_empty() && !names.insert(own.name.clone()) {
+                return Err(format!(
+                    "found multiple remote write configs with job name {:?}",
+                    own.name
+                ));
+            }
+        }
+        alerting.fill();
+        Ok(Self {
+            global,
+            rule_files: file.rule_files.unwrap_or_default(),
+            scrape_configs,
+            alerting,
+            remote_write,
+            otlp: file.otlp.unwrap_or_default().resolve()?,
+            storage: file.storage.unwrap_or_default(),
+            warnings,
+        })
+    }
+
+    /// Divides every duration by `divisor`, down to a millisecond: a run in real time with compressed time.
+    pub fn scale_durations(&mut self, divisor: u32) {
+        self.global.scale_durations(divisor);
+        for own in &mut self.scrape_configs {
+            own.scale_durations(divisor);
+        }
+        for own in &mut self.alerting.alertmanagers {
+            own.scale_durations(divisor);
+        }
+        for own in &mut self.remote_write {
+            own.scale_durations(divisor);
+        }
+        self.storage.scale_durations(divisor);
+    }
+
+    /// The labels that mark this server when its data leaves it.
+    pub fn external_labels(&self) -> &Labels {
+        &self.global.external_labels
+    }
+}
+
+/// Whether there is anything but comments, blank lines and document marks: such a file is the default configuration.
+fn has_content(text: &str) -> bool {
+    text.lines().map(str::trim).any(|line| {
+        !(line.is_empty() || line.starts_with('#') || matches!(line, "---" | "..." | "{}"))
+    })
+}
+
+/// Turns an error of the YAML reader into one with file, place and hint.
+fn located(file: &str, text: &str, error: &serde_saphyr::Error) -> ConfigError {
+    let full = error.without_snippet().to_string();
+    // The reader appends the place to its message; here it stands in front.
+    let reason = full
+        .rfind(" at line ")
+        .map_or(full.as_str(), |end| &full[..end]);
+    let reason = with_hint(reason);
+    let Some(place) = error.location() else {
+        return ConfigError::Whole {
+            file: file.to_owned(),
+            reason,
+        };
+    };
+    let (line, column) = (place.line(), place.column());
+    let index = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
+    let source = text.lines().nth(index).unwrap_or_default();
+    let indent = " ".repeat(usize::try_from(column.saturating_sub(1)).unwrap_or_default());
+    ConfigError::At {
+        file: file.to_owned(),
+        line,
+        column,
+        reason,
+        snippet: format!("{source}\n{indent}^"),
+    }
+}
+
+/// Names the nearest known key instead of all of them.
+fn with_hint(reason: &str) -> String {
+    let Some((head, known)) = reason.split_once(", expected one of ") else {
+        return reason.to_owned();
+    };
+    let Some(unknown) = head
+        .strip_prefix("unknown field `")
+        .and_then(|rest| rest.strip_suffix('`'))
+    else {
+        return reason.to_owned();
+    };
+    let known = known.split(", ").map(|name| name.trim_matches(['`', ' ']));
+    match did_you_mean(unknown, known) {
+        Some(hint) => format!("{head}, {hint}"),
+        None => head.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
