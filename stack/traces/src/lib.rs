@@ -15,13 +15,23 @@
 //! Invariants: what `append` has counted as accepted is seen by the next call of any kind; the same spans in the same order give
 //! the same bytes in every answer; whatever a limit refuses is in the report; the time is told, never asked for.
 
+mod generator;
 mod limits;
+mod sampling;
 mod search;
 mod store;
 mod trace;
 mod traceql;
 
+pub use generator::{
+    Generator, GeneratorConfig, GeneratorStats, MetricDescription, MetricPoint, ServiceGraphConfig,
+    ServiceGraphStats, SpanMetricsConfig,
+};
 pub use limits::{AppendReport, Limits, Refusal, Refused};
+pub use sampling::{
+    Policy, PolicyCount, PolicyKind, ProbabilisticSampler, TailSampler, TailSamplerConfig,
+    TailSamplerStats,
+};
 pub use search::{
     DEFAULT_SEARCH_LIMIT, DEFAULT_SPANS_PER_SPAN_SET, InstantSeries, KeyValue, MetadataMetrics,
     MetricExemplar, MetricSample, MetricsError, MetricsRequest, QueryInstantResponse,
