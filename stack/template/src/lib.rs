@@ -46,7 +46,7 @@ pub use humanize::{
     humanize, humanize_1024, humanize_duration, humanize_percentage, humanize_timestamp,
 };
 pub use notification::{NotificationAlert, NotificationData, kv};
-pub use prometheus::{PrometheusFunctions, QueryFunction, QuerySample};
+pub use prometheus::{PrometheusFunctions, QueryFunction, QuerySample, table_link};
 pub use set::TemplateSet;
 pub use time::Time;
 pub use value::{Map, Object, SafeKind, Struct, Value};

@@ -111,7 +111,7 @@ impl FunctionSet for PrometheusFunctions<'_> {
                 .cloned()
                 .ok_or_else(|| "first() called on vector with no elements".to_owned())?,
             "graphLink" => Value::from(link(first_text(), 0)),
-            "tableLink" => Value::from(link(first_text(), 1)),
+            "tableLink" => Value::from(table_link(first_text())),
             "humanize" => Value::from(humanize(to_float(first)?)),
             "humanize1024" => Value::from(humanize_1024(to_float(first)?)),
             "humanizeDuration" => Value::from(humanize_duration(to_float(first)?)),
@@ -246,6 +246,11 @@ fn sort_by_label(label: &str, samples: Option<&Value>) -> Value {
         value.as_str().unwrap_or_default().to_owned()
     });
     Value::list(samples)
+}
+
+/// The link to the table of an expression, below the server's external URL (strutil.TableLinkForExpression).
+pub fn table_link(expression: &str) -> String {
+    link(expression, 1)
 }
 
 /// strutil.GraphLinkForExpression and TableLinkForExpression.

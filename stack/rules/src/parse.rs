@@ -1,0 +1,538 @@
+//! Rule files from YAML, with every mistake that Prometheus refuses and its place.
+
+use std::time::Duration;
+
+use gameday_query::{Position, did_you_mean};
+use gameday_signal::parse_duration;
+
+use crate::backend::ExprChecker;
+use crate::definition::{GroupDefinition, RuleDefinition, RuleFile, RuleKind};
+use crate::expand::check_template;
+use crate::names::NameValidation;
+use crate::problem::{FileErrors, Problem, Problems};
+use crate::yaml::{self, Key, Kind, Node};
+
+/// How a rule file is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ParseOptions {
+    /// Which metric and label names are valid.
+    pub names: NameValidation,
+    /// Whether keys that nobody knows are passed over (promtool's `--ignore-unknown-fields`).
+    pub ignore_unknown_fields: bool,
+}
+
+const GROUP_KEYS: [&str; 6] = [
+    "name",
+    "interval",
+    "query_offset",
+    "limit",
+    "labels",
+    "rules",
+];
+const RULE_KEYS: [&str; 7] = [
+    "record",
+    "alert",
+    "expr",
+    "for",
+    "keep_firing_for",
+    "labels",
+    "annotations",
+];
+
+/// Reads a rule file.
+///
+/// # Errors
+/// All mistakes of the file: YAML, unknown and doubled keys, durations, names, expressions and templates.
+pub fn parse_rule_file(
+    path: &str,
+    text: &str,
+    checker: &dyn ExprChecker,
+    options: ParseOptions,
+) -> Result<RuleFile, FileErrors> {
+    let mut problems = Problems::new(path, text);
+    let document = yaml::read(text, &mut problems);
+    let mut reader = FileReader {
+        checker,
+        options,
+        problems,
+    };
+    if let Some(at) = document.second {
+        reader.problems.add(
+            Problem::new(at, "only the first document of the file is read")
+                .with_hint("put the groups into one document")
+                .into_warning(),
+        );
+    }
+    let groups = match &document.root {
+        Some(root) => reader.file(root),
+        None => Vec::new(),
+    };
+    reader.warn_of_duplicates(&groups);
+    let (warnings, errors): (Vec<_>, Vec<_>) = reader
+        .problems
+        .finish()
+        .into_iter()
+        .partition(|problem| problem.warning);
+    if errors.is_empty() {
+        Ok(RuleFile {
+            path: path.to_owned(),
+            groups,
+            warnings,
+        })
+    } else {
+        Err(FileErrors(errors))
+    }
+}
+
+struct FileReader<'a> {
+    checker: &'a dyn ExprChecker,
+    options: ParseOptions,
+    problems: Problems<'a>,
+}
+
+/// The keys of a rule before they are judged together.
+#[derive(Default)]
+struct RawRule<'a> {
+    record: Option<&'a Node>,
+    alert: Option<&'a Node>,
+    expr: Option<&'a Node>,
+    hold: Option<(&'a Key, Duration)>,
+    keep_firing_for: Option<(&'a Key, Duration)>,
+    labels: Vec<(String, String)>,
+    annotations: Option<(&'a Key, Vec<(String, String)>)>,
+}
+
+impl FileReader<'_> {
+    fn add(&mut self, at: Position, message: impl Into<String>) {
+        self.problems.add(Problem::new(at, message));
+    }
+
+    fn unknown(&mut self, key: &Key, place: &str, known: &[&str]) {
+        if self.options.ignore_unknown_fields {
+            return;
+        }
+        let hint = did_you_mean(&key.name, known.iter().copied())
+            .unwrap_or_else(|| format!("{place} has the keys {}", known.join(", ")));
+        self.problems.add(
+            Problem::new(key.at, format!("unknown key {:?} in {place}", key.name))
+                .with_length(key.name.chars().count())
+                .with_hint(hint),
+        );
+    }
+
+    fn file(&mut self, root: &Node) -> Vec<GroupDefinition> {
+        let mut groups = Vec::new();
+        for (key, value) in self.entries(root, "a rule file") {
+            match key.name.as_str() {
+                "groups" => {
+                    for node in self.list(value, "groups") {
+                        if let Some(group) = self.group(node, &groups) {
+                            groups.push(group);
+                        }
+                    }
+                }
+                // Mimir's and Thanos' rule files have a namespace, which promtool passes over.
+                "namespace" => {}
+                _ => self.unknown(key, "a rule file", &["groups"]),
+            }
+        }
+        groups
+    }
+
+    /// The entries of a map; an error where the node is none.
+    fn entries<'n>(&mut self, node: &'n Node, what: &str) -> &'n [(Key, Node)] {
+        match &node.kind {
+            Kind::Map(entries) => entries,
+            Kind::Null => &[],
+            Kind::Scalar(_) | Kind::List(_) => {
+                self.add(node.at, format!("{what} must be a map"));
+                &[]
+            }
+        }
+    }
+
+    fn list<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Node] {
+        match &node.kind {
+            Kind::List(nodes) => nodes,
+            Kind::Null => &[],
+            Kind::Scalar(_) | Kind::Map(_) => {
+                self.add(node.at, format!("{what} must be a list"));
+                &[]
+            }
+        }
+    }
+
+    fn text(&mut self, node: &Node, what: &str) -> String {
+        match &node.kind {
+            Kind::Scalar(scalar) => scalar.text.clone(),
+            Kind::Null => String::new(),
+            Kind::List(_) | Kind::Map(_) => {
+                self.add(node.at, format!("{what} must be a text"));
+                String::new()
+            }
+        }
+    }
+
+    fn duration(&mut self, node: &Node, what: &str) -> Duration {
+        let text = self.text(node, what);
+        match parse_duration(&text) {
+            Ok(duration) => duration,
+            Err(_) if matches!(node.kind, Kind::Null) => Duration::ZERO,
+            Err(error) => {
+                self.problems.add(
+                    Problem::new(node.at, format!("{what}: {error}"))
+                        .with_length(text.chars().count()),
+                );
+                Duration::ZERO
+            }
+        }
+    }
+
+    fn texts(&mut self, node: &Node, what: &str) -> Vec<(String, String)> {
+        self.entries(node, what)
+            .iter()
+            .map(|(key, value)| {
+                let value = self.text(value, &format!("{what}: the value of {:?}", key.name));
+                (key.name.clone(), value)
+            })
+            .collect()
+    }
+
+    fn group(&mut self, node: &Node, before: &[GroupDefinition]) -> Option<GroupDefinition> {
+        let mut group = GroupDefinition {
+            name: String::new(),
+            interval: None,
+            query_offset: None,
+            limit: 0,
+            labels: Vec::new(),
+            rules: Vec::new(),
+            at: node.at,
+        };
+        let mut rules = None;
+        let mut name_at = node.at;
+        for (key, value) in self.entries(node, "a group") {
+            match key.name.as_str() {
+                "name" => {
+                    group.name = self.text(value, "name");
+                    name_at = value.at;
+                }
+                "interval" => group.interval = Some(self.duration(value, "interval")),
+                "query_offset" => group.query_offset = Some(self.duration(value, "query_offset")),
+                "limit" => group.limit = self.limit(value),
+                "labels" => group.labels = self.labels(value, "a group"),
+                "rules" => rules = Some(value),
+                _ => self.unknown(key, "a group", &GROUP_KEYS),
+            }
+        }
+        if group.name.is_empty() {
+            self.add(node.at, "the group must have a name");
+        } else if let Some(other) = before.iter().find(|other| other.name == group.name) {
+            let (name, line) = (&group.name, other.at.line);
+            self.problems.add(
+                Problem::new(
+                    name_at,
+                    format!(
+                        "group name {name:?} is repeated in the same file, first in line {line}"
+                    ),
+                )
+                .with_length(name.chars().count()),
+            );
+        }
+        // An interval of zero counts as none, as in Prometheus.
+        group.interval = group.interval.filter(|interval| !interval.is_zero());
+        if let Some(rules) = rules {
+            for (index, rule) in self.list(rules, "rules").iter().enumerate() {
+                if let Some(rule) = self.rule(rule, &group, index + 1) {
+                    group.rules.push(rule);
+                }
+            }
+        }
+        Some(group)
+    }
+
+    fn limit(&mut self, node: &Node) -> usize {
+        let text = self.text(node, "limit");
+        match text.parse::<i64>() {
+            // A negative limit is none, as in Prometheus.
+            Ok(limit) => usize::try_from(limit).unwrap_or(0),
+            Err(_) => {
+                self.add(
+                    node.at,
+                    format!("limit must be a whole number, not {text:?}"),
+                );
+                0
+            }
+        }
+    }
+
+    /// Labels with their names and values checked.
+    fn labels(&mut self, node: &Node, place: &str) -> Vec<(String, String)> {
+        let labels = self.texts(node, "labels");
+        let entries: Vec<Position> = match &node.kind {
+            Kind::Map(entries) => entries.iter().map(|(key, _)| key.at).collect(),
+            _ => Vec::new(),
+        };
+        for ((name, _), at) in labels.iter().zip(entries) {
+            if name == "__name__" {
+                self.problems.add(
+                    Problem::new(at, format!("{place}: invalid label name: {name}"))
+                        .with_length(name.len())
+                        .with_hint("the name of the series is set by `record`"),
+                );
+            } else if !self.options.names.is_label_name(name) {
+                self.problems.add(
+                    Problem::new(at, format!("{place}: invalid label name: {name}"))
+                        .with_length(name.chars().count()),
+                );
+            }
+        }
+        labels
+    }
+
+    fn rule(
+        &mut self,
+        node: &Node,
+        group: &GroupDefinition,
+        number: usize,
+    ) -> Option<RuleDefinition> {
+        let Kind::Map(entries) = &node.kind else {
+            self.add(node.at, "a rule must be a map");
+            return None;
+        };
+        let mut raw = RawRule::default();
+        let mut labels_node = None;
+        for (key, value) in entries.iter() {
+            match key.name.as_str() {
+                "record" => raw.record = Some(value),
+                "alert" => raw.alert = Some(value),
+                "expr" => raw.expr = Some(value),
+                "for" => raw.hold = Some((key, self.duration(value, "for"))),
+                "keep_firing_for" => {
+                    raw.keep_firing_for = Some((key, self.duration(value, "keep_firing_for")));
+                }
+                "labels" => labels_node = Some(value),
+                "annotations" => {
+                    raw.annotations = Some((key, self.texts(value, "annotations")));
+                }
+                _ => self.unknown(key, "a rule", &RULE_KEYS),
+            }
+        }
+        let name_node = raw.record.or(raw.alert);
+        let name = name_node.map_or_else(String::new, |node| self.text(node, "the name"));
+        let place = if name.is_empty() {
+            format!("group {:?}, rule {number}", group.name)
+        } else {
+            format!("group {:?}, rule {number}, {name:?}", group.name)
+        };
+        if let Some(labels) = labels_node {
+            raw.labels = self.labels(labels, &place);
+        }
+        self.judge_name(node, &raw, &name, &place);
+        let (expr, expr_at) = self.expr(node, &raw, &place);
+        let is_alert = raw.record.is_none();
+        if is_alert {
+            self.templates(labels_node, &name, "label", &place);
+            let annotations = entries.iter().find(|(key, _)| key.name == "annotations");
+            if let Some((_, annotations)) = annotations {
+                self.annotation_names(annotations, &place);
+                self.templates(Some(annotations), &name, "annotation", &place);
+            }
+        } else {
+            self.refuse_alert_keys(&raw, &place);
+        }
+        Some(RuleDefinition {
+            kind: if is_alert {
+                RuleKind::Alerting {
+                    hold: raw.hold.map_or(Duration::ZERO, |(_, hold)| hold),
+                    keep_firing_for: raw.keep_firing_for.map_or(Duration::ZERO, |(_, keep)| keep),
+                    annotations: raw.annotations.map(|(_, texts)| texts).unwrap_or_default(),
+                }
+            } else {
+                RuleKind::Recording
+            },
+            labels: with_group_labels(&group.labels, raw.labels),
+            name,
+            expr,
+            at: node.at,
+            expr_at,
+        })
+    }
+
+    fn judge_name(&mut self, node: &Node, raw: &RawRule<'_>, name: &str, place: &str) {
+        if raw.record.is_some() && raw.alert.is_some() {
+            self.add(
+                node.at,
+                format!("{place}: only one of 'record' and 'alert' must be set"),
+            );
+            return;
+        }
+        if name.is_empty() {
+            self.add(
+                node.at,
+                format!("{place}: one of 'record' or 'alert' must be set"),
+            );
+            return;
+        }
+        let Some(record) = raw.record else {
+            return;
+        };
+        if name.contains(['{', '}']) {
+            self.problems.add(
+                Problem::new(
+                    record.at,
+                    format!("{place}: braces present in the recording rule name"),
+                )
+                .with_length(name.chars().count())
+                .with_hint("should it be in `expr`? labels of the result are set by `labels`"),
+            );
+        } else if !self.options.names.is_metric_name(name) {
+            self.problems.add(
+                Problem::new(
+                    record.at,
+                    format!("{place}: invalid recording rule name: {name}"),
+                )
+                .with_length(name.chars().count()),
+            );
+        }
+    }
+
+    fn refuse_alert_keys(&mut self, raw: &RawRule<'_>, place: &str) {
+        let keys = [
+            raw.hold
+                .filter(|(_, hold)| !hold.is_zero())
+                .map(|(key, _)| key),
+            raw.keep_firing_for
+                .filter(|(_, keep)| !keep.is_zero())
+                .map(|(key, _)| key),
+            raw.annotations
+                .as_ref()
+                .filter(|(_, texts)| !texts.is_empty())
+                .map(|(key, _)| *key),
+        ];
+        for key in keys.into_iter().flatten() {
+            let name = &key.name;
+            self.problems.add(
+                Problem::new(
+                    key.at,
+                    format!("{place}: invalid field '{name}' in recording rule"),
+                )
+                .with_length(name.len()),
+            );
+        }
+    }
+
+    /// The expression, and where its mistake stands in the file.
+    fn expr(&mut self, rule: &Node, raw: &RawRule<'_>, place: &str) -> (String, Position) {
+        let missing = format!("{place}: field 'expr' must be set in rule");
+        let Some(node) = raw.expr else {
+            self.add(rule.at, missing);
+            return (String::new(), rule.at);
+        };
+        let Kind::Scalar(scalar) = &node.kind else {
+            let message = match node.kind {
+                Kind::Null => missing,
+                _ => format!("{place}: expr must be a text"),
+            };
+            self.add(node.at, message);
+            return (String::new(), node.at);
+        };
+        if scalar.text.is_empty() {
+            self.add(node.at, missing);
+        } else if let Err(error) = self.checker.check(&scalar.text) {
+            let at = scalar.place_of(error.span.start);
+            self.problems.add(
+                Problem::new(
+                    at,
+                    format!("{place}: could not parse expression: {}", error.message),
+                )
+                .with_length(error.span.text(&scalar.text).chars().count())
+                .with_hint_option(error.hint),
+            );
+        }
+        (scalar.text.clone(), scalar.place_of(0))
+    }
+
+    fn annotation_names(&mut self, annotations: &Node, place: &str) {
+        let Kind::Map(entries) = &annotations.kind else {
+            return;
+        };
+        for (key, _) in entries.iter() {
+            if !self.options.names.is_label_name(&key.name) {
+                let message = format!("{place}: invalid annotation name: {}", key.name);
+                self.problems
+                    .add(Problem::new(key.at, message).with_length(key.name.chars().count()));
+            }
+        }
+    }
+
+    /// Parses the templates of labels or annotations, as promtool does when it checks a file.
+    fn templates(&mut self, node: Option<&Node>, alert: &str, what: &str, place: &str) {
+        let Some(Node {
+            kind: Kind::Map(entries),
+            ..
+        }) = node
+        else {
+            return;
+        };
+        for (key, value) in entries.iter() {
+            let Kind::Scalar(scalar) = &value.kind else {
+                continue;
+            };
+            if let Err(error) = check_template(alert, &scalar.text) {
+                let at = scalar.place_of(error.offset);
+                self.problems.add(
+                    Problem::new(
+                        at,
+                        format!("{place}: {what} {:?}: {}", key.name, error.message),
+                    )
+                    .with_hint_option(error.hint),
+                );
+            }
+        }
+    }
+
+    /// Recording rules of the same name and labels overwrite each other (promtool's lint `duplicate-rules`).
+    fn warn_of_duplicates(&mut self, groups: &[GroupDefinition]) {
+        let mut rules: Vec<&RuleDefinition> =
+            groups.iter().flat_map(|group| &group.rules).collect();
+        rules.retain(|rule| rule.kind == RuleKind::Recording);
+        rules.sort_by_key(|rule| (&rule.name, &rule.labels, rule.at));
+        let same = |left: &&RuleDefinition, right: &&RuleDefinition| {
+            (&left.name, &left.labels) == (&right.name, &right.labels)
+        };
+        let found: Vec<(Position, String, usize)> = rules
+            .chunk_by(|left, right| same(left, right))
+            .flat_map(|chunk| {
+                let first = chunk[0].at.line;
+                chunk[1..]
+                    .iter()
+                    .map(move |rule| (rule.at, rule.name.clone(), first))
+            })
+            .collect();
+        for (at, name, line) in found {
+            self.problems.add(
+                Problem::new(
+                    at,
+                    format!("the rule {name:?} is recorded with the same labels in line {line}"),
+                )
+                .with_hint("two rules that write the same series disturb each other")
+                .into_warning(),
+            );
+        }
+    }
+}
+
+/// The labels of a rule over those of its group, sorted by name.
+fn with_group_labels(
+    group: &[(String, String)],
+    rule: Vec<(String, String)>,
+) -> Vec<(String, String)> {
+    let mut labels: Vec<(String, String)> = group
+        .iter()
+        .filter(|(name, _)| rule.iter().all(|(own, _)| own != name))
+        .cloned()
+        .collect();
+    labels.extend(rule);
+    labels.sort();
+    labels
+}

@@ -1,0 +1,230 @@
+//! All rule files together: loading, evaluating, loading again.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use gameday_signal::{Alert, EventKind, Labels, Timestamp, stale_nan};
+
+use crate::alerting::{ActiveAlert, AlertState};
+use crate::backend::{Backend, ExprChecker, SampleValue};
+use crate::definition::RuleFile;
+use crate::group::{Group, scale_rule};
+use crate::options::Options;
+use crate::parse::parse_rule_file;
+use crate::problem::{FileErrors, Problem};
+use crate::status::GroupStatus;
+
+/// What the rules want done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Alerts for Alertmanager: new, resolved, or due again.
+    Send(Vec<Alert>),
+    /// Something for the journal.
+    Event(EventKind),
+}
+
+/// A text that was loaded, under the name of its file.
+#[derive(Clone, Copy, Debug)]
+pub struct SourceFile<'a> {
+    /// Its name, for messages and the HTTP API.
+    pub path: &'a str,
+    /// Its text.
+    pub text: &'a str,
+}
+
+/// The groups of all rule files with their state.
+#[derive(Clone)]
+pub struct Rules {
+    groups: Vec<Group>,
+    options: Options,
+    warnings: Vec<Problem>,
+    /// Series of groups that are gone, with the time at which they end.
+    ending: Vec<(Timestamp, BTreeSet<Labels>)>,
+}
+
+impl Rules {
+    /// Loads rule files; the first slots are after `now`.
+    ///
+    /// # Errors
+    /// All mistakes of all files.
+    pub fn load(
+        files: &[SourceFile<'_>],
+        checker: &dyn ExprChecker,
+        options: Options,
+        now: Timestamp,
+    ) -> Result<Self, FileErrors> {
+        let parsed = parse_all(files, checker, &options)?;
+        Ok(Self::from_files(&parsed, checker, options, now))
+    }
+
+    /// The rules of files that have been read, for callers that change them before.
+    pub fn from_files(
+        files: &[RuleFile],
+        checker: &dyn ExprChecker,
+        options: Options,
+        now: Timestamp,
+    ) -> Self {
+        let groups = files.iter().flat_map(|file| {
+            file.groups
+                .iter()
+                .map(|group| Group::new(&file.path, group, checker, &options, now))
+        });
+        Self {
+            groups: groups.collect(),
+            warnings: files
+                .iter()
+                .flat_map(|file| file.warnings.clone())
+                .collect(),
+            ending: Vec::new(),
+            options,
+        }
+    }
+
+    /// Loads the files again. Groups and rules that are still there keep their state; where a file is wrong nothing changes.
+    ///
+    /// # Errors
+    /// All mistakes of all files.
+    pub fn reload(
+        &mut self,
+        files: &[SourceFile<'_>],
+        checker: &dyn ExprChecker,
+        options: Options,
+        now: Timestamp,
+    ) -> Result<(), FileErrors> {
+        // State from before a restart is only looked for at the start.
+        let options = Options {
+            restore: false,
+            ..options
+        };
+        let parsed = parse_all(files, checker, &options)?;
+        let mut fresh = Self::from_files(&parsed, checker, options, now);
+        let mut old = std::mem::take(&mut self.groups);
+        for group in &mut fresh.groups {
+            let same = old.iter().position(|other| {
+                other.file == group.file && other.definition.name == group.definition.name
+            });
+            if let Some(index) = same {
+                group.take_over(old.remove(index));
+            }
+        }
+        fresh.ending = std::mem::take(&mut self.ending);
+        for group in old {
+            // Renamed rules get two intervals to write their series again (rules/group.go, run).
+            let at = now + 2 * group.interval;
+            fresh.ending.push((at, group.series()));
+        }
+        *self = fresh;
+        Ok(())
+    }
+
+    /// Evaluates what is due at `now`, in the order of files and groups.
+    pub fn tick(&mut self, now: Timestamp, backend: &mut dyn Backend) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for group in &mut self.groups {
+            group.tick(now, &self.options, backend, &mut effects);
+        }
+        self.end_series(now, backend);
+        effects
+    }
+
+    /// Evaluates every group once at `at`, whatever its slots are: what a test of rules does.
+    pub fn evaluate_at(&mut self, at: Timestamp, backend: &mut dyn Backend) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for group in &mut self.groups {
+            group.evaluate(at, &self.options, backend, &mut effects);
+        }
+        effects
+    }
+
+    /// When something is due next.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let slots = self.groups.iter().map(|group| group.next_slot);
+        slots.chain(self.ending.iter().map(|(at, _)| *at)).min()
+    }
+
+    fn end_series(&mut self, now: Timestamp, backend: &mut dyn Backend) {
+        let (due, ending): (Vec<_>, Vec<_>) = std::mem::take(&mut self.ending)
+            .into_iter()
+            .partition(|(at, _)| *at <= now);
+        self.ending = ending;
+        let written: BTreeSet<&Labels> = self.groups.iter().flat_map(Group::written).collect();
+        let stale = SampleValue::Float(stale_nan());
+        for (_, series) in due {
+            for one in series.iter().filter(|one| !written.contains(one)) {
+                // A series that is refused has ended by itself.
+                let _ = backend.append(one, now, &stale);
+            }
+        }
+    }
+
+    /// What the HTTP API says about the groups, in the order of files and groups.
+    pub fn groups(&self) -> Vec<GroupStatus> {
+        self.groups.iter().map(GroupStatus::of).collect()
+    }
+
+    /// All alerts that are pending or firing, in the order of their rules, then by label.
+    pub fn alerts(&self) -> Vec<ActiveAlert> {
+        self.groups
+            .iter()
+            .flat_map(|group| &group.rules)
+            .filter_map(|rule| rule.alerting.as_ref())
+            .flat_map(|alerting| alerting.active.values())
+            .filter(|alert| alert.state != AlertState::Inactive)
+            .cloned()
+            .collect()
+    }
+
+    /// What is odd in the files, without being wrong.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    /// The options in force.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+}
+
+/// Divides every duration of a file (intervals, offsets, `for`, `keep_firing_for`) by `divisor`, and lets `scale_expr` do the
+/// same with the expressions: a run in real time that is compressed.
+pub fn scale_durations(file: &mut RuleFile, divisor: f64, scale_expr: &dyn Fn(&str) -> String) {
+    let divide = |duration: Duration| scaled(duration, divisor);
+    for group in &mut file.groups {
+        group.interval = group.interval.map(divide);
+        group.query_offset = group.query_offset.map(divide);
+        for rule in &mut group.rules {
+            rule.expr = scale_expr(&rule.expr);
+            scale_rule(rule, divide);
+        }
+    }
+}
+
+/// A divided duration, whole milliseconds, at least one unless it was zero.
+fn scaled(duration: Duration, divisor: f64) -> Duration {
+    if duration.is_zero() || !divisor.is_finite() || divisor <= 0.0 {
+        return duration;
+    }
+    let millis = (duration.as_secs_f64() * 1000.0 / divisor).round();
+    Duration::from_millis((millis as u64).max(1))
+}
+
+/// Reads all files; the mistakes of all of them are reported together.
+fn parse_all(
+    files: &[SourceFile<'_>],
+    checker: &dyn ExprChecker,
+    options: &Options,
+) -> Result<Vec<RuleFile>, FileErrors> {
+    let mut parsed = Vec::with_capacity(files.len());
+    let mut problems = Vec::new();
+    for file in files {
+        match parse_rule_file(file.path, file.text, checker, options.parse) {
+            Ok(file) => parsed.push(file),
+            Err(FileErrors(found)) => problems.extend(found),
+        }
+    }
+    if problems.is_empty() {
+        Ok(parsed)
+    } else {
+        Err(FileErrors(problems))
+    }
+}

@@ -1,0 +1,5 @@
+//! The rules from the outside.
+
+mod files;
+mod groups;
+mod world;
