@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use gameday_signal::Timestamp;
 
 use super::lines::Timeline;
-use super::record::{Chart, ChartSeries};
+use super::record::{Chart, ChartSeries, Threshold};
 use super::svg::{self, TimeAxis, n};
 use super::text;
 
@@ -15,7 +15,8 @@ pub(super) const SERIES_MAX: usize = 8;
 const TABLE_ROWS_MAX: usize = 24;
 
 const LEFT: f64 = 70.0;
-const RIGHT: f64 = svg::WIDTH - 16.0;
+/// The names of the thresholds stand to the right of it.
+const RIGHT: f64 = svg::WIDTH - 130.0;
 const TOP: f64 = 28.0;
 const BOTTOM: f64 = 236.0;
 const HEIGHT: f64 = 280.0;
@@ -44,7 +45,15 @@ impl ValueAxis {
         if max <= min {
             max = min + 1.0;
         }
-        let step = nice_step((max - min) * 1.04 / 4.0);
+        let step = nice_step((max - min) * 1.04 / 5.0);
+        if chart.unit == "ratio" && min == 0.0 && max > 0.5 && max <= 1.0 {
+            // There is nothing above all of it.
+            return Self {
+                min: 0.0,
+                max: 1.0,
+                step: 0.25,
+            };
+        }
         Self {
             min: (min / step).floor() * step,
             max: ((max + (max - min) * 0.04) / step).ceil() * step,
@@ -65,13 +74,13 @@ impl ValueAxis {
     }
 }
 
-/// The smallest of 1, 2, 5 times a power of ten that is not below `least`.
+/// The smallest of 1, 2, 2.5, 5 times a power of ten that is not below `least`.
 fn nice_step(least: f64) -> f64 {
     if !least.is_finite() || least <= 0.0 {
         return 1.0;
     }
     let power = 10_f64.powi(least.log10().floor() as i32);
-    [1.0, 2.0, 5.0, 10.0]
+    [1.0, 2.0, 2.5, 5.0, 10.0]
         .into_iter()
         .map(|factor| factor * power)
         .find(|step| *step >= least * (1.0 - 1e-9))
@@ -116,8 +125,18 @@ fn tick_label(value: f64, step: f64, unit: &str) -> String {
     text::with_unit(value, unit)
 }
 
+/// What a threshold means, with its value.
+pub(super) fn threshold_name(threshold: &Threshold, unit: &str) -> String {
+    format!(
+        "{}: {}",
+        text::clip(&text::visible(&threshold.name), 60),
+        text::with_unit(threshold.value, unit)
+    )
+}
+
 fn draw_thresholds(svg: &mut String, chart: &Chart, values: &ValueAxis) {
     let mut last_label_y = f64::INFINITY;
+    // A line of text takes 14 units.
     let mut thresholds: Vec<_> = chart
         .thresholds
         .iter()
@@ -127,19 +146,15 @@ fn draw_thresholds(svg: &mut String, chart: &Chart, values: &ValueAxis) {
     thresholds.sort_by(|a, b| a.value.total_cmp(&b.value));
     for threshold in thresholds {
         let y = values.y(threshold.value);
-        let label_y = (y - 5.0).min(last_label_y - 14.0);
+        let label_y = (y + 4.0).min(last_label_y - 14.0);
         last_label_y = label_y;
-        let label = format!(
-            "{} {}",
-            text::clip(&text::visible(&threshold.name), 60),
-            text::with_unit(threshold.value, &chart.unit)
-        );
+        let label = text::clip(&threshold_name(threshold, &chart.unit), 20);
         let _ = writeln!(
             svg,
             "<line class=\"threshold\" x1=\"{}\" x2=\"{}\" y1=\"{y}\" y2=\"{y}\"/><text class=\"tick threshold-label\" x=\"{}\" y=\"{}\">{}</text>",
             n(LEFT),
             n(RIGHT),
-            n(LEFT + 6.0),
+            n(RIGHT + 8.0),
             n(label_y),
             text::xml(&label),
             y = n(y)
@@ -282,11 +297,11 @@ fn held_at(points: &[(Timestamp, f64)], at: Timestamp) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::timeline::record::{ScenarioRecord, Threshold};
+    use crate::timeline::record::ScenarioRecord;
 
     fn scenario() -> ScenarioRecord {
         let mut scenario = ScenarioRecord::new("f", "s", Timestamp::EPOCH);
-        scenario.ended = Timestamp::from_secs(874);
+        scenario.ended = Timestamp::from_secs(760);
         scenario
     }
 
@@ -302,7 +317,7 @@ mod tests {
 
     #[test]
     fn lines_go_in_steps_and_break_at_gaps() {
-        // 874 seconds on 874 units: one second is one unit.
+        // 760 seconds on 760 units: one second is one unit.
         let scenario = scenario();
         let timeline = Timeline::new(&scenario);
         let time = TimeAxis::of(&timeline, LEFT, RIGHT);
@@ -331,7 +346,7 @@ mod tests {
         let scenario = scenario();
         let timeline = Timeline::new(&scenario);
         let time = TimeAxis::of(&timeline, LEFT, RIGHT);
-        let points: Vec<_> = (0..87_400)
+        let points: Vec<_> = (0..76_000)
             .map(|index| {
                 let value = if index == 43_217 { 9.0 } else { 1.0 };
                 (Timestamp::from_millis(index * 10), value)
@@ -346,9 +361,9 @@ mod tests {
     fn axes_are_round_and_survive_anything() {
         for (values, expected) in [
             (&[0.0, 0.93][..], (0.0, 1.0)),
-            (&[-3.0, 7.0], (-5.0, 10.0)),
-            (&[], (0.0, 1.5)),
-            (&[f64::NAN, f64::INFINITY], (0.0, 1.5)),
+            (&[-3.0, 7.0], (-5.0, 7.5)),
+            (&[], (0.0, 1.25)),
+            (&[f64::NAN, f64::INFINITY], (0.0, 1.25)),
         ] {
             let points: Vec<_> = values.iter().map(|value| (0, *value)).collect();
             let chart = Chart {

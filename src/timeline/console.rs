@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthChar;
 
-use super::lines::{Line, Timeline, Tone, reached_ms};
-use super::moments::{Incident, Moment};
-use super::record::{Outcome, RunRecord, StepRecord, StepStatus, Verdict};
+use super::lines::{Line, Timeline, Tone, reached_ms, theoretical};
+use super::moments::{Incident, Mark, Moment};
+use super::record::{Expectation, Outcome, RunRecord, StepRecord, StepStatus, Verdict};
 use super::stages::Stage;
 use super::text;
 
@@ -49,10 +49,15 @@ pub fn render_console(record: &RunRecord, options: ConsoleOptions) -> String {
         page.timeline(&timeline);
         page.steps(&timeline);
         for incident in &timeline.incidents {
-            page.incident(incident, &timeline);
+            let expected = incident.expectation == Expectation::Expected;
+            if options.verbose || expected || incident.fired() {
+                page.incident(incident, &timeline);
+            } else {
+                page.passing(incident, &timeline);
+            }
         }
         for unexpected in timeline.unexpected() {
-            let line = format!("✗ unexpected alert {}", text::alert(&unexpected.labels));
+            let line = format!("  ✗ unexpected alert {}", text::alert(&unexpected.labels));
             page.block(&[(bad(), &line)], 4);
         }
         page.verdict(&scenario.verdict);
@@ -266,7 +271,8 @@ impl Page {
                 (style, &kind),
                 (Style::new(), &shown),
             ],
-            2 + TIME_COLUMN + 2 + 12 + 2,
+            // On a wide terminal the text keeps a column of its own.
+            if self.width >= 100 { 55 } else { 30 },
         );
     }
 
@@ -291,6 +297,10 @@ impl Page {
         let words = format!("{} {}", step.keyword, step.text);
         let sign = format!("  {sign} ");
         self.block(&[(style, &sign), (Style::new(), &words)], 6);
+        for row in &step.table {
+            let row = format!("      | {} |", row.join(" | "));
+            self.block(&[(Style::new(), &row)], 8);
+        }
         let troubled = matches!(step.status, StepStatus::Failed | StepStatus::Inconclusive);
         if !troubled {
             if self.options.verbose && !step.observed.is_empty() {
@@ -329,6 +339,21 @@ impl Page {
         }
     }
 
+    /// An alert that was pending and went away again, in a line.
+    fn passing(&mut self, incident: &Incident, timeline: &Timeline<'_>) {
+        let at = |mark: Option<Mark>| {
+            mark.map_or_else(|| "the end".to_owned(), |mark| timeline.since(mark.at))
+        };
+        let line = format!(
+            "  {}: pending from {} to {}, never fired",
+            text::alert(&incident.labels),
+            at(incident.moments.pending),
+            at(incident.dropped)
+        );
+        self.blank();
+        self.block(&[(soft(), &line)], 4);
+    }
+
     fn incident(&mut self, incident: &Incident, timeline: &Timeline<'_>) {
         self.blank();
         let head = format!("  {}", text::alert(&incident.labels));
@@ -339,13 +364,23 @@ impl Page {
             let when = at.map_or_else(|| "not reached".to_owned(), |mark| timeline.since(mark.at));
             let style = if at.is_some() { Style::new() } else { soft() };
             let line = format!("    {:<4} {:<32} {when}", moment.symbol(), moment.name());
-            let bound = theoretical(incident, moment, timeline).unwrap_or_default();
+            let bound = theoretical(incident, moment, timeline).map_or_else(
+                String::new,
+                |(bound, late)| {
+                    format!(
+                        "  at the earliest {bound}{}",
+                        late.map_or_else(String::new, |late| format!(", late by {late}"))
+                    )
+                },
+            );
             self.block(&[(style, &line), (soft(), &bound)], 9);
         }
         for (name, definition, ms) in incident.measures.times_ms() {
-            let line = format!("    {name:<20} {definition:<9} {}", reached_ms(ms));
-            let style = if ms.is_some() { Style::new() } else { soft() };
-            self.block(&[(style, &line)], 9);
+            // The moments above say already what was not reached.
+            if ms.is_some() || self.options.verbose {
+                let line = format!("    {name:<20} {definition:<9} {}", reached_ms(ms));
+                self.block(&[(Style::new(), &line)], 9);
+            }
         }
         if let Some(burnt) = incident.measures.budget_burnt_ratio {
             let share = text::with_unit(burnt, "ratio");
@@ -416,25 +451,6 @@ fn matters(line: &Line<'_>) -> bool {
 fn symbols(moments: &[Moment]) -> String {
     let symbols: Vec<&str> = moments.iter().map(|moment| moment.symbol()).collect();
     symbols.join(" ")
-}
-
-/// `  at the earliest +5m03s`, for the moments that arithmetic knows.
-pub(super) fn theoretical(
-    incident: &Incident,
-    moment: Moment,
-    timeline: &Timeline<'_>,
-) -> Option<String> {
-    let known = incident.theoretical?;
-    let bounds = match moment {
-        Moment::T3 => known.pending,
-        Moment::T4 => known.firing,
-        Moment::T5 => known.notified,
-        _ => return None,
-    };
-    Some(format!(
-        "  at the earliest {}",
-        timeline.since(bounds.earliest)
-    ))
 }
 
 /// What every report of a compressed run says.

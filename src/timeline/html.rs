@@ -13,14 +13,14 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use serde::Serialize;
 
 use super::chart::{self, draw_chart};
-use super::console::{compress_note, theoretical};
+use super::console::compress_note;
 use super::drill_down::DrillDown;
 use super::lanes::draw_lanes;
-use super::lines::{Line, Timeline, fault_end, reached_ms, stage_time};
+use super::lines::{Line, Timeline, fault_end, reached_ms, stage_time, theoretical};
 use super::markdown::quantile_name;
 use super::message::{Message, Part, Run, RunLine, message};
 use super::moments::{Incident, Moment};
-use super::record::{Chart, RunRecord, StepRecord, Verdict};
+use super::record::{Chart, ClockKind, Expectation, RunRecord, StepRecord, Verdict};
 use super::svg::n;
 use super::text;
 
@@ -75,6 +75,7 @@ struct ReportView {
     notes: Vec<String>,
     scenarios: Vec<ScenarioView>,
     version: String,
+    repeatable: bool,
 }
 
 /// A verdict, its reasons, and the class and sign it is shown with.
@@ -141,6 +142,7 @@ impl ReportView {
                 .map(|(index, scenario)| ScenarioView::new(&Timeline::new(scenario), index + 1))
                 .collect(),
             version: text::visible(&record.gameday_version),
+            repeatable: record.clock == ClockKind::Virtual,
         }
     }
 }
@@ -203,9 +205,8 @@ impl ScenarioView {
                 .iter()
                 .map(|step| StepView::new(step, timeline, &id))
                 .collect(),
-            incidents: timeline
-                .incidents
-                .iter()
+            incidents: expected_first(&timeline.incidents)
+                .into_iter()
                 .enumerate()
                 .map(|(index, own)| IncidentView::new(own, timeline, format!("{id}-i{index}")))
                 .collect(),
@@ -233,6 +234,20 @@ impl ScenarioView {
     }
 }
 
+/// The incidents that a reader looks for come first; their order is kept otherwise.
+fn expected_first(incidents: &[Incident]) -> Vec<&Incident> {
+    let mut sorted: Vec<&Incident> = incidents.iter().collect();
+    sorted.sort_by_key(|own| {
+        let rank = match own.expectation {
+            Expectation::Expected => 0,
+            Expectation::Unexpected => 1,
+            Expectation::Allowed => 2,
+        };
+        (rank, !own.fired())
+    });
+    sorted
+}
+
 fn figures(incident: &Incident) -> Vec<FigureView> {
     let mut figures: Vec<FigureView> = incident
         .measures
@@ -241,7 +256,7 @@ fn figures(incident: &Incident) -> Vec<FigureView> {
         .map(|(name, definition, ms)| FigureView {
             name: name.to_owned(),
             definition: definition.replace('-', "−"),
-            value: reached_ms(ms),
+            value: ms.map_or_else(|| "not reached".to_owned(), text::rounded_ms),
             reached: ms.is_some(),
         })
         .collect();
@@ -363,6 +378,7 @@ struct IncidentView {
     value: String,
     annotations: Vec<AnnotationView>,
     moments: Vec<MomentView>,
+    measures: Vec<(&'static str, String, String)>,
     stages: Vec<StageView>,
     stage_bar: Option<Value>,
 }
@@ -380,7 +396,8 @@ struct MomentView {
     name: &'static str,
     since: String,
     clock: String,
-    theoretical: String,
+    earliest: String,
+    late: String,
     reached: bool,
 }
 
@@ -397,16 +414,15 @@ impl IncidentView {
     fn new(incident: &Incident, timeline: &Timeline<'_>, id: String) -> Self {
         let moments = Moment::ALL.into_iter().map(|moment| {
             let mark = incident.moments.get(moment);
+            let (earliest, late) = theoretical(incident, moment, timeline).unwrap_or_default();
             MomentView {
                 symbol: moment.symbol(),
                 name: moment.name(),
                 since: mark
                     .map_or_else(|| "not reached".to_owned(), |mark| timeline.since(mark.at)),
                 clock: mark.map_or_else(String::new, |mark| text::clock(mark.at)),
-                theoretical: theoretical(incident, moment, timeline)
-                    .unwrap_or_default()
-                    .trim_start()
-                    .to_owned(),
+                earliest,
+                late: late.unwrap_or_default(),
                 reached: mark.is_some(),
             }
         });
@@ -429,6 +445,12 @@ impl IncidentView {
             value: incident.value.map_or_else(String::new, text::number),
             annotations: annotations.collect(),
             moments: moments.collect(),
+            measures: incident
+                .measures
+                .times_ms()
+                .into_iter()
+                .map(|(name, definition, ms)| (name, definition.replace('-', "−"), reached_ms(ms)))
+                .collect(),
             stages: incident
                 .stages
                 .iter()
@@ -524,6 +546,7 @@ struct ChartView {
     drawing: Value,
     series: Vec<String>,
     series_left: usize,
+    thresholds: Vec<String>,
     rows: Vec<(String, String, Vec<String>)>,
 }
 
@@ -540,6 +563,11 @@ impl ChartView {
                 .map(|series| text::clip(&text::visible(&series.name), 120))
                 .collect(),
             series_left: chart.series.len().saturating_sub(chart::SERIES_MAX),
+            thresholds: chart
+                .thresholds
+                .iter()
+                .map(|threshold| chart::threshold_name(threshold, &chart.unit))
+                .collect(),
             rows: chart::table(chart, timeline)
                 .into_iter()
                 .map(|(at, cells)| (timeline.since(at), text::clock(at), cells))

@@ -12,7 +12,7 @@ use super::text;
 /// The drawing has at most this many lanes of alerts.
 const LANES_MAX: usize = 40;
 const LEFT: f64 = 292.0;
-const RIGHT: f64 = svg::WIDTH - 16.0;
+const RIGHT: f64 = svg::WIDTH - 34.0;
 const TOP: f64 = 26.0;
 const LANE: f64 = 34.0;
 const BAR: f64 = 20.0;

@@ -384,6 +384,27 @@ fn names<'a>(alerts: impl Iterator<Item = &'a Labels>) -> String {
     shown.join(", ")
 }
 
+/// When arithmetic says that a moment can come, and by how much later it came; none for a moment that it knows nothing of.
+pub(super) fn theoretical(
+    incident: &Incident,
+    moment: Moment,
+    timeline: &Timeline<'_>,
+) -> Option<(String, Option<String>)> {
+    let known = incident.theoretical?;
+    let bounds = match moment {
+        Moment::T3 => known.pending,
+        Moment::T4 => known.firing,
+        Moment::T5 => known.notified,
+        _ => return None,
+    };
+    let earliest = timeline.since(bounds.earliest);
+    let late = incident
+        .moments
+        .get(moment)
+        .map(|mark| text::signed_ms(mark.at.as_millis() - bounds.earliest.as_millis()));
+    Some((earliest, late))
+}
+
 /// A measured time for people.
 pub(super) fn reached_ms(ms: Option<i64>) -> String {
     ms.map_or_else(|| "not reached".to_owned(), text::signed_ms)

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::console::compress_note;
 use super::drill_down::DrillDown;
-use super::lines::{Timeline, reached_ms, stage_time};
+use super::lines::{Timeline, reached_ms, stage_time, theoretical};
 use super::message::{Message, Run, message};
 use super::moments::{Incident, Moment};
 use super::record::{Outcome, RunRecord, StepRecord, StepStatus};
@@ -153,15 +153,14 @@ fn write_incident(md: &mut String, incident: &Incident, timeline: &Timeline<'_>)
         let at = |shown: &dyn Fn(gameday_signal::Timestamp) -> String, missing: &str| {
             mark.map_or_else(|| missing.to_owned(), |mark| shown(mark.at))
         };
+        let (earliest, late) = theoretical(incident, moment, timeline).unwrap_or_default();
         vec![
             moment.symbol().to_owned(),
             moment.name().to_owned(),
             at(&|at| timeline.since(at), "not reached"),
             at(&text::clock, ""),
-            super::console::theoretical(incident, moment, timeline)
-                .unwrap_or_default()
-                .trim_start()
-                .to_owned(),
+            earliest,
+            late.unwrap_or_default(),
         ]
     });
     rows(
@@ -171,7 +170,8 @@ fn write_incident(md: &mut String, incident: &Incident, timeline: &Timeline<'_>)
             "Moment",
             timeline.zero_name(),
             "Clock (UTC)",
-            "In theory",
+            "Earliest in theory",
+            "Late by",
         ],
         moments,
     );

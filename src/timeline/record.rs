@@ -365,7 +365,7 @@ pub struct Threshold {
     /// What it means.
     pub name: String,
     /// The value.
-    #[serde(with = "units::number")]
+    #[serde(with = "gameday_signal::number")]
     pub value: f64,
 }
 

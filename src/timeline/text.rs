@@ -120,8 +120,14 @@ fn push_xml(escaped: &mut String, character: char) {
 
 /// A duration for people, exact to the millisecond below a day: `250ms`, `5.25s`, `5m03s`, `1h05m03s`, `2d03h`.
 pub(super) fn duration(duration: Duration) -> String {
-    if duration < Duration::from_millis(1) && !duration.is_zero() {
-        return format!("{}us", duration.as_micros());
+    let us = duration.as_micros();
+    match us {
+        1..1000 => return format!("{us}us"),
+        // A tenth of a millisecond tells short spans apart.
+        1000..100_000 if us % 1000 >= 100 => {
+            return format!("{}.{}ms", us / 1000, us / 100 % 10);
+        }
+        _ => {}
     }
     let ms = duration.as_millis();
     let (days, hours, mins) = (ms / 86_400_000, ms / 3_600_000 % 24, ms / 60_000 % 60);
@@ -145,6 +151,17 @@ pub(super) fn duration(duration: Duration) -> String {
 pub(super) fn signed_ms(ms: i64) -> String {
     let text = duration(Duration::from_millis(ms.unsigned_abs()));
     if ms < 0 { format!("-{text}") } else { text }
+}
+
+/// A difference for a headline: whole seconds from a minute on.
+pub(super) fn rounded_ms(ms: i64) -> String {
+    if ms.unsigned_abs() < 60_000 {
+        signed_ms(ms)
+    } else {
+        let secs = (ms.unsigned_abs() + 500) / 1000;
+        let sign = if ms < 0 { "-" } else { "" };
+        format!("{sign}{}", duration(Duration::from_secs(secs)))
+    }
 }
 
 /// An instant as the time since `zero`, always with a sign: `+5m03s`, `-30m00s`.
@@ -208,7 +225,7 @@ pub(super) fn with_unit(value: f64, unit: &str) -> String {
             format!("{} ms", number(value * 1000.0))
         }
         "" | "ratio" => number(value),
-        unit => format!("{} {unit}", number(value)),
+        unit => format!("{} {}", number(value), visible(unit)),
     }
 }
 
@@ -306,7 +323,18 @@ mod tests {
         ] {
             assert_eq!(duration(Duration::from_millis(ms)), expected);
         }
-        assert_eq!(duration(Duration::from_micros(42)), "42us");
+        for (us, expected) in [
+            (42, "42us"),
+            (1500, "1.5ms"),
+            (1099, "1ms"),
+            (99_900, "99.9ms"),
+            (100_900, "100ms"),
+        ] {
+            assert_eq!(duration(Duration::from_micros(us)), expected);
+        }
+        for (ms, expected) in [(614_027, "10m14s"), (59_960, "59.96s"), (-61_500, "-1m02s")] {
+            assert_eq!(rounded_ms(ms), expected);
+        }
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! How durations and numbers stand in the JSON of a record: whole numbers with the unit in the name, and no lost infinity.
 
-use serde::{Deserialize, Deserializer, Serializer};
-
 /// A duration as whole milliseconds.
 pub(super) mod millis {
     use std::time::Duration;
@@ -66,36 +64,16 @@ pub(super) mod nanos {
     }
 }
 
-/// A number; not-a-number and the infinities, which JSON lacks, as the texts that Prometheus' HTTP API uses.
-pub(super) mod number {
-    use serde::{Deserializer, Serializer};
-
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde hands a reference to the field"
-    )]
-    pub(crate) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-        super::serialize_number(*value, serializer)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-        super::deserialize_number(deserializer)
-    }
-}
-
 /// A number that may be unknown.
 pub(super) mod maybe_number {
-    use serde::{Deserialize, Deserializer, Serializer};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     #[expect(clippy::ref_option, reason = "serde hands a reference to the field")]
     pub(crate) fn serialize<S: Serializer>(
         value: &Option<f64>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        match value {
-            Some(value) => super::serialize_number(*value, serializer),
-            None => serializer.serialize_none(),
-        }
+        value.map(super::Number).serialize(serializer)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
@@ -136,62 +114,5 @@ pub(super) mod points {
     }
 }
 
-struct Number(f64);
-
-impl serde::Serialize for Number {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serialize_number(self.0, serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserialize_number(deserializer).map(Self)
-    }
-}
-
-fn serialize_number<S: Serializer>(value: f64, serializer: S) -> Result<S::Ok, S::Error> {
-    if value.is_finite() {
-        // Minus zero and zero are one number to a reader.
-        serializer.serialize_f64(if value == 0.0 { 0.0 } else { value })
-    } else if value.is_nan() {
-        serializer.serialize_str("NaN")
-    } else if value > 0.0 {
-        serializer.serialize_str("+Inf")
-    } else {
-        serializer.serialize_str("-Inf")
-    }
-}
-
-fn deserialize_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    struct Visitor;
-    impl serde::de::Visitor<'_> for Visitor {
-        type Value = f64;
-
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("a number, \"NaN\", \"+Inf\" or \"-Inf\"")
-        }
-
-        fn visit_f64<E>(self, value: f64) -> Result<f64, E> {
-            Ok(value)
-        }
-
-        fn visit_u64<E>(self, value: u64) -> Result<f64, E> {
-            Ok(value as f64)
-        }
-
-        fn visit_i64<E>(self, value: i64) -> Result<f64, E> {
-            Ok(value as f64)
-        }
-
-        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<f64, E> {
-            match text {
-                "NaN" => Ok(f64::NAN),
-                "+Inf" => Ok(f64::INFINITY),
-                "-Inf" => Ok(f64::NEG_INFINITY),
-                other => Err(E::invalid_value(serde::de::Unexpected::Str(other), &self)),
-            }
-        }
-    }
-    deserializer.deserialize_any(Visitor)
-}
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Number(#[serde(with = "gameday_signal::number")] f64);

@@ -43,6 +43,7 @@ pub enum EventKind {
     /// The load changed its rate.
     LoadChanged {
         /// Requests that are meant to start each second.
+        #[serde(with = "crate::number")]
         requests_per_second: f64,
     },
     /// A fault went into force: t0.
@@ -85,8 +86,10 @@ pub enum EventKind {
         /// Which SLO.
         slo: String,
         /// The indicator, 0 to 1 bad.
+        #[serde(with = "crate::number")]
         bad_ratio: f64,
         /// The threshold it crossed.
+        #[serde(with = "crate::number")]
         threshold: f64,
     },
     /// A service level indicator went back under its threshold: t9.
@@ -94,6 +97,7 @@ pub enum EventKind {
         /// Which SLO.
         slo: String,
         /// The indicator, 0 to 1 bad.
+        #[serde(with = "crate::number")]
         bad_ratio: f64,
     },
     /// An alert was first seen by its rule: t3.
@@ -101,6 +105,7 @@ pub enum EventKind {
         /// Its labels.
         labels: Labels,
         /// The value of its expression.
+        #[serde(with = "crate::number")]
         value: f64,
     },
     /// An alert fires: t4.
@@ -110,6 +115,7 @@ pub enum EventKind {
         /// What a person should read.
         annotations: Labels,
         /// The value of its expression.
+        #[serde(with = "crate::number")]
         value: f64,
     },
     /// An alert that was pending is no longer seen.

@@ -18,6 +18,7 @@ mod labels;
 mod log_record;
 mod matcher;
 mod metric;
+pub mod number;
 mod sample;
 mod span;
 mod timestamp;
