@@ -1,7 +1,7 @@
 //! prometheus.yml, as Prometheus 3 reads it.
 //!
 //! Unknown keys are refused with their place and the nearest known key. Keys that Prometheus knows and this stack does not obey (service
-//! discovery other than static and file, proxies, OAuth 2.0, remote read, tracing) are read and named in [`Config::warnings`], so that
+//! discovery other than static and file, proxies, OAuth 2.0, remote read, tracing) are read and named in [`PrometheusConfig::warnings`], so that
 //! a team's own file loads unchanged and nobody takes silence for obedience.
 
 mod http;
@@ -55,7 +55,7 @@ pub enum ConfigError {
 
 /// A configuration, with all defaults filled in.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Config {
+pub struct PrometheusConfig {
     /// What holds for everything.
     pub global: Global,
     /// The rule files, as patterns relative to this file.
@@ -90,7 +90,7 @@ struct File {
     runtime: Option<Ignored>,
 }
 
-impl Config {
+impl PrometheusConfig {
     /// Reads a configuration; `file` names it in errors.
     ///
     /// # Errors
@@ -171,7 +171,7 @@ impl Config {
     }
 
     /// Divides every duration by `divisor`, down to a millisecond: a run in real time with compressed time.
-    pub fn scale_durations(&mut self, divisor: u32) {
+    pub fn scale_durations(&mut self, divisor: f64) {
         self.global.scale_durations(divisor);
         for own in &mut self.scrape_configs {
             own.scale_durations(divisor);

@@ -102,7 +102,7 @@ const fn five_minutes() -> Duration {
     Duration::from_secs(300)
 }
 
-/// One `scrape_config`, with the defaults filled in by [`super::Config::parse`].
+/// One `scrape_config`, with the defaults filled in by [`super::PrometheusConfig::parse`].
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScrapeConfig {
@@ -159,7 +159,7 @@ pub struct ScrapeConfig {
     pub label_name_length_limit: Option<u64>,
     /// A label's value may be this long; 0 is without limit.
     pub label_value_length_limit: Option<u64>,
-    /// How requests are made: set by [`super::Config::parse`].
+    /// How requests are made: set by [`super::PrometheusConfig::parse`].
     #[serde(skip)]
     pub http: HttpClientConfig,
 
@@ -431,7 +431,7 @@ impl ScrapeConfig {
         .into_iter()
     }
 
-    pub(super) fn scale_durations(&mut self, divisor: u32) {
+    pub(super) fn scale_durations(&mut self, divisor: f64) {
         scale(&mut self.scrape_interval, divisor);
         scale(&mut self.scrape_timeout, divisor);
         for own in &mut self.file_sd_configs {

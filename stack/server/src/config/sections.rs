@@ -115,7 +115,7 @@ impl Global {
         Ok(self)
     }
 
-    pub(super) fn scale_durations(&mut self, divisor: u32) {
+    pub(super) fn scale_durations(&mut self, divisor: f64) {
         for own in [
             &mut self.scrape_interval,
             &mut self.scrape_timeout,
@@ -164,7 +164,7 @@ pub struct AlertmanagerConfig {
     pub relabel_configs: Vec<Relabel>,
     /// What becomes of alerts on their way to this group.
     pub alert_relabel_configs: Vec<Relabel>,
-    /// How requests are made: set by [`super::Config::parse`].
+    /// How requests are made: set by [`super::PrometheusConfig::parse`].
     #[serde(skip)]
     pub http: HttpClientConfig,
 
@@ -275,7 +275,7 @@ impl AlertmanagerConfig {
         Ok(())
     }
 
-    pub(super) fn scale_durations(&mut self, divisor: u32) {
+    pub(super) fn scale_durations(&mut self, divisor: f64) {
         scale(&mut self.timeout, divisor);
         for own in &mut self.file_sd_configs {
             scale(&mut own.refresh_interval, divisor);
@@ -351,7 +351,7 @@ pub struct RemoteWriteConfig {
     /// The version of the protocol.
     #[serde(rename = "protobuf_message", deserialize_with = "protobuf_message")]
     pub version: Version,
-    /// How requests are made: set by [`super::Config::parse`].
+    /// How requests are made: set by [`super::PrometheusConfig::parse`].
     #[serde(skip)]
     pub http: HttpClientConfig,
 
@@ -478,7 +478,7 @@ impl RemoteWriteConfig {
         Ok(())
     }
 
-    pub(super) fn scale_durations(&mut self, divisor: u32) {
+    pub(super) fn scale_durations(&mut self, divisor: f64) {
         for own in [
             &mut self.remote_timeout,
             &mut self.queue_config.batch_send_deadline,
@@ -561,7 +561,7 @@ pub struct StorageConfig {
 }
 
 impl StorageConfig {
-    pub(super) fn scale_durations(&mut self, divisor: u32) {
+    pub(super) fn scale_durations(&mut self, divisor: f64) {
         scale(&mut self.tsdb.out_of_order_time_window, divisor);
         scale(&mut self.tsdb.retention.time, divisor);
     }

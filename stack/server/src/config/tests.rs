@@ -44,8 +44,8 @@ otlp: {translation_strategy: NoTranslation, promote_resource_attributes: [servic
 storage: {tsdb: {out_of_order_time_window: 10m}}
 "#;
 
-fn parse(text: &str) -> Result<Config, String> {
-    Config::parse("prometheus.yml", text).map_err(|error| error.to_string())
+fn parse(text: &str) -> Result<PrometheusConfig, String> {
+    PrometheusConfig::parse("prometheus.yml", text).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn reads_a_full_file() {
 #[test]
 fn scales_every_duration() {
     let mut config = parse(FULL).expect("a valid file");
-    config.scale_durations(60);
+    config.scale_durations(60.0);
     assert_eq!(config.global.scrape_interval, Duration::from_millis(250));
     assert_eq!(
         config.global.evaluation_interval,

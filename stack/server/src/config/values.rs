@@ -55,9 +55,12 @@ fn parse_bytes(text: &str) -> Option<u64> {
 }
 
 /// Divides a duration, down to a millisecond; zero stays zero.
-pub(super) fn scale(duration: &mut Duration, divisor: u32) {
+pub(super) fn scale(duration: &mut Duration, divisor: f64) {
     if !duration.is_zero() {
-        *duration = (*duration / divisor.max(1)).max(Duration::from_millis(1));
+        let scaled = duration.as_secs_f64() / divisor;
+        *duration = Duration::try_from_secs_f64(scaled)
+            .unwrap_or(*duration)
+            .max(Duration::from_millis(1));
     }
 }
 

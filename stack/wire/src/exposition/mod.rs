@@ -155,6 +155,17 @@ impl<'a> SeriesText<'a> {
         builder.build()
     }
 
+    /// The names of labels that were written with an empty value, which [`SeriesText::labels`] leaves out.
+    pub fn empty_names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        self.for_each(|name, value| {
+            if value.is_empty() {
+                names.push(name.into_owned());
+            }
+        });
+        names
+    }
+
     /// Names and values as they were written, in that order, the metric name as `__name__`.
     pub(crate) fn for_each(&self, mut visit: impl FnMut(Cow<'a, str>, Cow<'a, str>)) {
         let mut line = Line::new(self.text, 1, self.grammar);
