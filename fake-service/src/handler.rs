@@ -5,7 +5,6 @@
 //!         `------------------ one Observation ------------------'
 //! ```
 
-use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -432,9 +431,7 @@ async fn query(
         let reason = "this service has no database";
         return Err(Outcome::failed(StatusCode::INTERNAL_SERVER_ERROR, reason));
     };
-    let mut span = service
-        .telemetry
-        .span(Side::Client, Cow::Borrowed("db.query"), parent, false);
+    let mut span = service.telemetry.span(Side::Client, "db.query", parent);
     span.set("db.system.name", "sqlite");
     span.set("db.namespace", query.table());
     span.set("db.collection.name", query.table());

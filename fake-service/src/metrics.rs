@@ -21,7 +21,7 @@ use prometheus_client::registry::Registry;
 
 use crate::export::ExportCounts;
 use crate::host::Usage;
-use crate::trace_context::{TraceParent, write_hex};
+use crate::trace_context::{TraceParent, hex};
 
 /// The upper bounds of the duration buckets in seconds: the client libraries' default (prometheus/client_golang, `DefBuckets`),
 /// which has the 0.5 of the latency objective.
@@ -326,13 +326,11 @@ struct Exemplar(TraceParent);
 
 impl EncodeLabelSet for Exemplar {
     fn encode(&self, encoder: &mut LabelSetEncoder) -> fmt::Result {
-        let mut trace_id = [0; 32];
-        write_hex(&self.0.trace_id.0, &mut trace_id);
-        let mut span_id = [0; 16];
-        write_hex(&self.0.span_id.0, &mut span_id);
-        let text = |digits| std::str::from_utf8(digits).unwrap_or_default();
-        ("trace_id", text(&trace_id[..])).encode(encoder.encode_label())?;
-        ("span_id", text(&span_id[..])).encode(encoder.encode_label())
+        let (mut trace_id, mut span_id) = ([0; 32], [0; 16]);
+        let trace_id = hex(&self.0.trace_id.0, &mut trace_id);
+        let span_id = hex(&self.0.span_id.0, &mut span_id);
+        ("trace_id", trace_id).encode(encoder.encode_label())?;
+        ("span_id", span_id).encode(encoder.encode_label())
     }
 }
 

@@ -11,7 +11,7 @@ use crate::config::Level;
 use crate::metrics::Answered;
 use crate::service::Inner;
 use crate::telemetry::{Side, Span};
-use crate::trace_context::TraceParent;
+use crate::trace_context::{TraceParent, hex};
 
 /// The status of a request whose caller has gone before the answer (nginx's "client closed request").
 const CLIENT_CLOSED: u16 = 499;
@@ -39,8 +39,10 @@ impl Observation {
     ) -> Self {
         service.metrics.began();
         service.host.began();
-        let name = Cow::Borrowed(span_name);
-        let mut span = service.telemetry.span(Side::Server, name, parent, true);
+        let start = service.env.now();
+        let mut span = service
+            .telemetry
+            .span_at(Side::Server, span_name, parent, start);
         span.set("http.request.method", method);
         span.set("url.scheme", "http");
         span.set("url.path", path.to_owned());
@@ -54,7 +56,7 @@ impl Observation {
             method,
             endpoint,
             span: Some(span),
-            start: service.env.now(),
+            start,
         }
     }
 
@@ -87,7 +89,7 @@ impl Observation {
             };
             span.fail(error_type, reason.unwrap_or_default().to_owned());
         }
-        drop(span);
+        span.end(now);
         self.service.host.ended();
         self.service.metrics.ended(&Answered {
             method: self.method,
@@ -97,12 +99,13 @@ impl Observation {
             at: now,
             span: context.sampled.then_some(context),
         });
-        self.log(status, duration.as_secs_f64() * 1000.0, context, reason);
+        self.log(status, now, context, reason);
     }
 
-    fn log(&self, status: u16, duration_ms: f64, span: TraceParent, reason: Option<&str>) {
+    fn log(&self, status: u16, now: Timestamp, span: TraceParent, reason: Option<&str>) {
         let config = &self.service.config;
-        let slow = duration_ms > config.slow_over.as_secs_f64() * 1000.0;
+        let duration = now.since(self.start);
+        let slow = duration > config.slow_over;
         let level = match status {
             500.. => Level::Error,
             CLIENT_CLOSED => Level::Warn,
@@ -118,24 +121,24 @@ impl Observation {
         } else {
             ""
         };
+        // In tenths of a millisecond: formatting a float costs as much as all the rest.
+        let tenths = duration.as_micros() / 100;
+        let (ms, tenth) = (tenths / 10, tenths % 10);
+        let (mut trace_id, mut span_id) = ([0; 32], [0; 16]);
+        let trace_id = hex(&span.trace_id.0, &mut trace_id);
+        let span_id = hex(&span.span_id.0, &mut span_id);
+        let (method, endpoint) = (self.method, self.endpoint);
+        let (level_name, service) = (level.as_str(), config.name.as_str());
         // Method, endpoint and name come from tables and need no escaping. Writing to a String cannot fail.
         let _ = write!(
             line,
-            r#"{{"message":"{word}{} {} {status} in {duration_ms:.1} ms","level":"{}","service":"{}","method":"{}","endpoint":"{}","status_code":{status},"duration_ms":{duration_ms:.1},"trace_id":"{}","span_id":"{}""#,
-            self.method,
-            self.endpoint,
-            level.as_str(),
-            config.name,
-            self.method,
-            self.endpoint,
-            span.trace_id,
-            span.span_id,
+            r#"{{"message":"{word}{method} {endpoint} {status} in {ms}.{tenth} ms","level":"{level_name}","service":"{service}","method":"{method}","endpoint":"{endpoint}","status_code":{status},"duration_ms":{ms}.{tenth},"trace_id":"{trace_id}","span_id":"{span_id}""#,
         );
         if let Some(reason) = reason {
             let _ = write!(line, r#","error":{}"#, serde_json::Value::from(reason));
         }
         line.push('}');
-        self.service.telemetry.log(level, line, Some(span));
+        self.service.telemetry.log(level, line, span, now);
     }
 }
 

@@ -130,14 +130,20 @@ impl Telemetry {
         }
     }
 
-    /// Begins a span now. `remote` says that the parent came in over the wire.
-    pub(crate) fn span(
+    /// Begins a span now.
+    pub(crate) fn span(&self, side: Side, name: &'static str, parent: Option<TraceParent>) -> Span {
+        self.span_at(side, name, parent, self.clock.now())
+    }
+
+    /// Begins a span at `start`. The parent of a server's span came in over the wire.
+    pub(crate) fn span_at(
         &self,
         side: Side,
-        name: Cow<'static, str>,
+        name: &'static str,
         parent: Option<TraceParent>,
-        remote: bool,
+        start: Timestamp,
     ) -> Span {
+        let remote = side == Side::Server;
         let context = parent.map_or_else(Context::new, |parent| {
             Context::new().with_remote_span_context(span_context(parent, remote))
         });
@@ -146,8 +152,8 @@ impl Telemetry {
                 Side::Server => SpanKind::Server,
                 Side::Client => SpanKind::Client,
             }),
-            name,
-            start_time: Some(system_time(self.clock.now())),
+            name: Cow::Borrowed(name),
+            start_time: Some(system_time(start)),
             attributes: Some(Vec::with_capacity(SPAN_ATTRIBUTES)),
             events: None,
             links: None,
@@ -155,26 +161,25 @@ impl Telemetry {
         Span {
             inner: self.tracer.build_with_context(builder, &context),
             clock: self.clock.clone(),
+            ended: false,
         }
     }
 
-    /// Logs a line now, as part of the span where there is one.
-    pub(crate) fn log(&self, level: Level, body: String, span: Option<TraceParent>) {
+    /// Logs a line, as part of a span.
+    pub(crate) fn log(&self, level: Level, body: String, span: TraceParent, at: Timestamp) {
         let mut record = self.logger.create_log_record();
-        let now = system_time(self.clock.now());
+        let now = system_time(at);
         let (number, text) = severity(level);
         record.set_timestamp(now);
         record.set_observed_timestamp(now);
         record.set_severity_number(number);
         record.set_severity_text(text);
         record.set_body(AnyValue::String(StringValue::from(body)));
-        if let Some(span) = span {
-            record.set_trace_context(
-                opentelemetry::TraceId::from_bytes(span.trace_id.0),
-                opentelemetry::SpanId::from_bytes(span.span_id.0),
-                Some(TraceFlags::default().with_sampled(span.sampled)),
-            );
-        }
+        record.set_trace_context(
+            opentelemetry::TraceId::from_bytes(span.trace_id.0),
+            opentelemetry::SpanId::from_bytes(span.span_id.0),
+            Some(TraceFlags::default().with_sampled(span.sampled)),
+        );
         self.logger.emit(record);
     }
 
@@ -224,6 +229,7 @@ impl Telemetry {
 pub(crate) struct Span {
     inner: SdkSpan,
     clock: Clock,
+    ended: bool,
 }
 
 impl Span {
@@ -249,6 +255,12 @@ impl Span {
         self.inner.set_status(Status::error(description));
     }
 
+    /// Ends it at `at`.
+    pub(crate) fn end(mut self, at: Timestamp) {
+        self.ended = true;
+        self.inner.end_with_timestamp(system_time(at));
+    }
+
     /// What a callee, or a log line, is told about it.
     pub(crate) fn context(&self) -> TraceParent {
         let context = self.inner.span_context();
@@ -262,8 +274,10 @@ impl Span {
 
 impl Drop for Span {
     fn drop(&mut self) {
-        // The SDK's own drop would stamp the wall clock.
-        self.inner.end_with_timestamp(system_time(self.clock.now()));
+        if !self.ended {
+            // The SDK's own drop would stamp the wall clock.
+            self.inner.end_with_timestamp(system_time(self.clock.now()));
+        }
     }
 }
 

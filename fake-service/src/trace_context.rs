@@ -58,8 +58,13 @@ impl TraceParent {
     }
 }
 
-/// Writes the lower-case hexadecimal digits of `bytes` to `out`, which must be twice as long.
-pub(crate) fn write_hex(bytes: &[u8], out: &mut [u8]) {
+/// The lower-case hexadecimal digits of `bytes`, in `out`, which must be twice as long.
+pub(crate) fn hex<'a>(bytes: &[u8], out: &'a mut [u8]) -> &'a str {
+    write_hex(bytes, out);
+    std::str::from_utf8(out).unwrap_or_default()
+}
+
+fn write_hex(bytes: &[u8], out: &mut [u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for (pair, byte) in out.chunks_exact_mut(2).zip(bytes) {
         pair[0] = DIGITS[usize::from(byte >> 4)];

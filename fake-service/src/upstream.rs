@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use gameday_env::HttpErrorKind;
@@ -15,6 +16,9 @@ use crate::trace_context::TraceParent;
 
 /// The largest answer that is passed on.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// The client's own limit is never reached: the limit of the call, faults included, is the upstream's.
+const CLIENT_LIMIT: Duration = Duration::from_secs(3600);
 
 /// What is asked of another service.
 pub(crate) struct Call<'a> {
@@ -71,10 +75,7 @@ pub(crate) async fn call(
         Some(id) => Cow::Owned(template.replace("{id}", id)),
     };
     let (upstream, authority) = (&callee.upstream, &callee.authority);
-    let mut span =
-        service
-            .telemetry
-            .span(Side::Client, Cow::Borrowed(call.name), call.parent, false);
+    let mut span = service.telemetry.span(Side::Client, call.name, call.parent);
     span.set("http.request.method", method);
     span.set("url.full", format!("http://{authority}{path}"));
     span.set("url.template", template);
@@ -107,7 +108,7 @@ pub(crate) async fn call(
             let reason = format!("{path:?} is no path");
             error(StatusCode::BAD_REQUEST, "bad_request", reason)
         })?;
-        let answered = service.client.send(request, upstream.timeout).await;
+        let answered = service.client.send(request, CLIENT_LIMIT).await;
         answered
             .map(|response| (response.status(), response.into_body()))
             .map_err(|failure| {
