@@ -13,7 +13,7 @@ use clap::Parser;
 use gameday_env::{Address, Env, Mode, Sim, SimConfig, interrupted, parent_gone};
 use gameday_signal::parse_duration;
 
-use crate::config::{HostLimits, Level, ServiceConfig, Upstream, topology};
+use crate::config::{HostLimits, Level, NODE_EXPORTER_PORT, ServiceConfig, Upstream, topology};
 use crate::service::{Error, Service, start};
 use crate::topology::Role;
 
@@ -84,6 +84,9 @@ struct Options {
     /// The seed of service times, ids and faults.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Serve the node exporter of the host too [default: <name>:9100]
+    #[arg(long, value_name = "HOST:PORT", requires = "role", num_args = 0..=1, default_missing_value = "")]
+    node_exporter: Option<String>,
     /// End when standard input is closed, that is, when the parent process has gone.
     #[arg(long)]
     with_parent: bool,
@@ -173,9 +176,24 @@ async fn serve(env: &Env, options: &Options) -> Result<(), String> {
 async fn one(env: &Env, options: &Options, role: Role) -> Result<Vec<Service>, String> {
     let config = config_of(options, role)?;
     let service = started(env, config, "--listen and --control").await?;
+    let mut line = String::new();
     if let (Some(socket), Some(control)) = (service.socket(), service.control_socket()) {
-        say(&format!("listening {socket} control {control}"))?;
+        line = format!("listening {socket} control {control}");
     }
+    if let Some(address) = &options.node_exporter {
+        let address = match address.as_str() {
+            "" => Address::new(service.config().name.clone(), NODE_EXPORTER_PORT),
+            text => text
+                .parse()
+                .map_err(|error| format!("--node-exporter: {error}"))?,
+        };
+        let bound = service.export_node(&address).await;
+        let socket = bound.map_err(|error| format!("{error} (--node-exporter moves it)"))?;
+        if let Some(socket) = socket {
+            line = format!("{line} node-exporter {socket}");
+        }
+    }
+    say(&line)?;
     Ok(vec![service])
 }
 

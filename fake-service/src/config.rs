@@ -122,6 +122,9 @@ pub const SERVICE_PORT: u16 = 8080;
 /// Where services take faults.
 pub const CONTROL_PORT: u16 = 8081;
 
+/// Where the node exporter of a host is.
+pub const NODE_EXPORTER_PORT: u16 = 9100;
+
 impl ServiceConfig {
     /// The service of that role as the topology has it: at its own name's ports, with its telemetry sent to
     /// `otel-collector:4318`.

@@ -9,6 +9,7 @@
 //!   cpu(t)     = min(1, 0.03 + (load(t) + squeeze_cpu(t)) / C)
 //!   memory(t)  = min(1, 0.30 + in_flight * 256 KiB / M + squeeze_memory(t) / M)
 //!   disk(t)    = min(1, 0.40 + requests * 64 B / D + squeeze_disk(t) / D)
+//!   loads      the averages of the busy cores over 1, 5 and 15 minutes, decaying as the kernel's
 //!   slowdown   = 1 + min(1, squeeze_cpu(t) / C): a fair scheduler gives a service that competes with one busy process on each
 //!                core half of the time, so its own work takes twice as long
 //! ```
@@ -70,6 +71,8 @@ pub(crate) struct Snapshot {
     pub(crate) memory_ratio: f64,
     /// Disk used, 0 to 1.
     pub(crate) disk_ratio: f64,
+    /// The averages of busy cores over 1, 5 and 15 minutes.
+    pub(crate) load_averages: [f64; 3],
     /// Requests answered.
     pub(crate) requests: u64,
     /// What a hundred percent are.
@@ -110,6 +113,9 @@ struct State {
     next_id: u64,
     /// The last reading of the real process: when, and its processor time.
     last_read: Option<(Timestamp, f64, f64)>,
+    load_averages: [f64; 3],
+    /// When the averages were last moved on, and the busy core-seconds then.
+    averaged: (Timestamp, f64),
 }
 
 struct Squeeze {
@@ -179,6 +185,8 @@ impl Host {
                 squeezes: BTreeMap::new(),
                 next_id: 0,
                 last_read: None,
+                load_averages: [BASE_CPU * limits.cpu_cores; 3],
+                averaged: (now, 0.0),
             }),
         }
     }
@@ -310,6 +318,7 @@ impl Host {
         let busy_cores = (base_cores + state.load + squeezed_cores).min(limits.cpu_cores);
         let busy_secs = (base_cores * uptime_secs + state.work_secs + squeezed_secs)
             .min(limits.cpu_cores * uptime_secs);
+        state.average(now, busy_secs);
         let memory =
             f64::from(state.in_flight) * REQUEST_BYTES + state.squeezed(Resource::Memory, now);
         let disk = state.requests as f64 * LOGGED_BYTES + state.squeezed(Resource::Disk, now);
@@ -321,6 +330,7 @@ impl Host {
             busy_cores,
             memory_ratio: (BASE_MEMORY + memory / limits.memory_bytes as f64).min(1.0),
             disk_ratio: (BASE_DISK + disk / limits.disk_bytes as f64).min(1.0),
+            load_averages: state.load_averages,
             requests: state.requests,
             limits,
         }
@@ -334,6 +344,21 @@ impl State {
             self.load *= (-elapsed / LOAD_DECAY_SECS).exp();
             self.accrued = now;
         }
+    }
+
+    /// Moves the load averages on, as the kernel does, by the mean of the busy cores since the last time.
+    fn average(&mut self, now: Timestamp, busy_secs: f64) {
+        let (since, before) = self.averaged;
+        let elapsed = now.since(since).as_secs_f64();
+        if elapsed < 1.0 {
+            return;
+        }
+        let cores = (busy_secs - before) / elapsed;
+        for (average, window_secs) in self.load_averages.iter_mut().zip([60.0, 300.0, 900.0]) {
+            let kept = (-elapsed / window_secs).exp();
+            *average = *average * kept + cores * (1.0 - kept);
+        }
+        self.averaged = (now, busy_secs);
     }
 
     fn squeezed(&self, resource: Resource, now: Timestamp) -> f64 {

@@ -25,6 +25,7 @@ mod handler;
 mod host;
 mod metrics;
 mod nearest;
+mod node;
 mod observe;
 mod procfs;
 mod protobuf;
@@ -40,7 +41,8 @@ mod upstream;
 mod work;
 
 pub use config::{
-    CONTROL_PORT, HostLimits, Level, LevelError, SERVICE_PORT, ServiceConfig, Upstream, topology,
+    CONTROL_PORT, HostLimits, Level, LevelError, NODE_EXPORTER_PORT, SERVICE_PORT, ServiceConfig,
+    Upstream, topology,
 };
 pub use faults::{
     FAULTS, FaultError, FaultKind, FaultSpec, FaultState, Removed, Setting, Surroundings,

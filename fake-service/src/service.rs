@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gameday_env::{Env, HttpClient, NetError, ServeOptions, serve};
+use gameday_env::{Address, Env, HttpClient, NetError, ServeOptions, serve};
 
 use crate::config::{ServiceConfig, Upstream};
 use crate::database::Database;
 use crate::faults::{FaultError, FaultSpec, FaultState, FaultTable, Ground, Removed, Surroundings};
 use crate::host::Host;
 use crate::metrics::{Metrics, Readings};
+use crate::node::NodeExporter;
 use crate::telemetry::{Telemetry, TelemetryConfig};
 use crate::upstream::Callee;
 use crate::work::ServiceTimes;
@@ -141,6 +142,19 @@ impl Service {
     /// Sends the telemetry that waits.
     pub async fn flush(&self) {
         self.inner.telemetry.flush().await;
+    }
+
+    /// Serves the node exporter of this service's host at `address`; over TCP, the socket it got.
+    ///
+    /// # Errors
+    /// Where the address is taken or cannot be bound.
+    pub async fn export_node(&self, address: &Address) -> Result<Option<SocketAddr>, Error> {
+        let env = &self.inner.env;
+        let listener = env.listen(address).await?;
+        let socket = listener.socket();
+        let exporter = NodeExporter::new(env, Arc::clone(&self.inner.host));
+        serve(env, listener, exporter, ServeOptions::default());
+        Ok(socket)
     }
 
     /// Ends the service gracefully: no fault stays in force, no telemetry is left behind, and then its host's tasks end.
