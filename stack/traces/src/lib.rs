@@ -17,17 +17,24 @@
 
 mod generator;
 mod limits;
+mod members;
+mod root_cause;
 mod sampling;
 mod search;
 mod store;
 mod trace;
 mod traceql;
+mod tree;
+mod waterfall;
 
 pub use generator::{
     Generator, GeneratorConfig, GeneratorStats, MetricDescription, MetricPoint, ServiceGraphConfig,
     ServiceGraphStats, SpanMetricsConfig,
 };
 pub use limits::{AppendReport, Limits, Refusal, Refused};
+pub use root_cause::{
+    AttributeCause, CauseCandidate, ErrorCause, LatencyCause, RootCause, SpanKey, Verdict,
+};
 pub use sampling::{
     Policy, PolicyCount, PolicyKind, ProbabilisticSampler, TailSampler, TailSamplerConfig,
     TailSamplerStats,
@@ -42,3 +49,4 @@ pub use search::{
 pub use store::{Evicted, StoreStats, TraceStore};
 pub use trace::Trace;
 pub use traceql::{QueryError, TraceQuery};
+pub use waterfall::{Waterfall, WaterfallRow};

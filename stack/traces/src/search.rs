@@ -9,7 +9,6 @@ mod response;
 mod second_stage;
 mod spanset;
 mod tags;
-mod tree;
 
 pub use find::SearchRequest;
 pub use metrics::{MetricsError, MetricsRequest};

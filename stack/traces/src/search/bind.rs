@@ -6,11 +6,11 @@ use std::cell::RefCell;
 use gameday_signal::{AttributeValue, Attributes, SpanKind, SpanStatus};
 use regex::Regex;
 
-use super::tree::TraceTree;
 use crate::store::{Packed, Segment, Symbol, TraceStore};
 use crate::traceql::ast::{Attribute, Field, Intrinsic, Op, Scope, UnaryOp};
 use crate::traceql::compile_regex;
 use crate::traceql::value::{Value, apply, negate, over_elements};
+use crate::tree::TraceTree;
 
 /// What Tempo shows where the root of a trace has not come.
 pub(crate) const NO_ROOT: &str = "<root span not yet received>";

@@ -3,7 +3,7 @@
 use gameday_signal::{SpanId, TraceId};
 
 use super::bind::{Bound, Row};
-use super::tree::TraceTree;
+use crate::members::Members;
 use crate::store::{RowId, Segment, TraceEntry, TraceStore};
 use crate::traceql::as_float;
 use crate::traceql::ast::{
@@ -11,66 +11,7 @@ use crate::traceql::ast::{
     SpansetOp, Spansets, Stage,
 };
 use crate::traceql::value::{Value, compare};
-
-/// A set of a trace's spans, by their place in time.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Members(Vec<u64>);
-
-impl Members {
-    pub(crate) fn none(spans: usize) -> Self {
-        Self(vec![0; spans.div_ceil(64)])
-    }
-
-    pub(crate) fn all(spans: usize) -> Self {
-        let mut members = Self::none(spans);
-        (0..spans).for_each(|index| members.add(index));
-        members
-    }
-
-    pub(crate) fn add(&mut self, index: usize) {
-        self.0[index / 64] |= 1 << (index % 64);
-    }
-
-    pub(crate) fn has(&self, index: usize) -> bool {
-        self.0[index / 64] >> (index % 64) & 1 == 1
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.0.iter().map(|word| word.count_ones() as usize).sum()
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = usize> {
-        (0..self.0.len() * 64).filter(|index| self.has(*index))
-    }
-
-    fn with(mut self, other: &Self) -> Self {
-        self.0
-            .iter_mut()
-            .zip(&other.0)
-            .for_each(|(own, other)| *own |= other);
-        self
-    }
-
-    fn within(mut self, other: &Self) -> Self {
-        self.0
-            .iter_mut()
-            .zip(&other.0)
-            .for_each(|(own, other)| *own &= other);
-        self
-    }
-
-    fn without(mut self, other: &Self) -> Self {
-        self.0
-            .iter_mut()
-            .zip(&other.0)
-            .for_each(|(own, other)| *own &= !other);
-        self
-    }
-}
+use crate::tree::TraceTree;
 
 /// Spans of one trace, and what the stages before have found out about them.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,7 @@
 
 use gameday_signal::{SpanId, SpanKind};
 
-use super::spanset::Members;
+use crate::members::Members;
 use crate::store::FixedMap;
 use crate::traceql::ast::Relation;
 
@@ -56,6 +56,16 @@ impl TraceTree {
             nested,
             is_root,
         }
+    }
+
+    /// The parent of the span at `index`, where it has come.
+    pub(crate) fn parent(&self, index: usize) -> Option<usize> {
+        self.parents[index].map(|parent| parent as usize)
+    }
+
+    /// All spans, parents before their children, depth first.
+    pub(crate) fn order(&self) -> impl DoubleEndedIterator<Item = usize> {
+        self.order.iter().map(|index| *index as usize)
     }
 
     pub(crate) fn child_count(&self, index: usize) -> i64 {
