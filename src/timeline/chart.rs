@@ -29,12 +29,10 @@ struct ValueAxis {
 }
 
 impl ValueAxis {
-    fn of(chart: &Chart) -> Self {
-        let values = chart
-            .series
+    fn of(chart: &Chart, shown: &[Vec<(Timestamp, f64)>]) -> Self {
+        let values = shown
             .iter()
-            .take(SERIES_MAX)
-            .flat_map(|series| series.points.iter().map(|(_, value)| *value))
+            .flat_map(|points| points.iter().map(|(_, value)| *value))
             .chain(chart.thresholds.iter().map(|threshold| threshold.value))
             .filter(|value| value.is_finite());
         let (mut min, mut max) = (0.0_f64, 0.0_f64);
@@ -90,8 +88,9 @@ fn nice_step(least: f64) -> f64 {
 /// Draws the chart. `id` must be unique in the page.
 pub(super) fn draw_chart(chart: &Chart, timeline: &Timeline<'_>, id: &str) -> String {
     let time = TimeAxis::of(timeline, LEFT, RIGHT);
-    let values = ValueAxis::of(chart);
-    let mut svg = svg::open(id, &chart.title, &describe(chart, timeline), HEIGHT);
+    let shown = shown_points(chart, timeline);
+    let values = ValueAxis::of(chart, &shown);
+    let mut svg = svg::open(id, &chart.title, &describe(chart, &shown, timeline), HEIGHT);
     time.shade_faults(&mut svg, timeline, TOP, BOTTOM);
     for value in values.ticks() {
         let y = values.y(value);
@@ -109,8 +108,8 @@ pub(super) fn draw_chart(chart: &Chart, timeline: &Timeline<'_>, id: &str) -> St
     time.draw(&mut svg, BOTTOM, timeline.zero);
     time.draw_moments(&mut svg, timeline, TOP, BOTTOM);
     draw_thresholds(&mut svg, chart, &values);
-    for (index, series) in chart.series.iter().take(SERIES_MAX).enumerate() {
-        let path = step_path(&series.points, &time, &values);
+    for (index, points) in shown.iter().enumerate() {
+        let path = step_path(points, &time, &values);
         if !path.is_empty() {
             let _ = writeln!(svg, "<path class=\"series s{index}\" d=\"{path}\"/>");
         }
@@ -196,14 +195,8 @@ fn step_path(points: &[(Timestamp, f64)], time: &TimeAxis, values: &ValueAxis) -
 }
 
 fn thin(points: &[(Timestamp, f64)], time: &TimeAxis) -> Vec<(f64, f64)> {
-    let mut sorted: Vec<(Timestamp, f64)> = points
-        .iter()
-        .copied()
-        .filter(|(at, _)| *at >= time.from && *at <= time.until)
-        .collect();
-    sorted.sort_by_key(|(at, _)| *at);
     let mut kept: Vec<(f64, f64)> = Vec::new();
-    for column in sorted.chunk_by(|a, b| time.x(a.0).floor() == time.x(b.0).floor()) {
+    for column in points.chunk_by(|a, b| time.x(a.0).floor() == time.x(b.0).floor()) {
         if column.len() <= 4 {
             kept.extend(column.iter().map(|(at, value)| (time.x(*at), *value)));
             continue;
@@ -219,10 +212,10 @@ fn thin(points: &[(Timestamp, f64)], time: &TimeAxis) -> Vec<(f64, f64)> {
 }
 
 /// What the chart shows, in words.
-fn describe(chart: &Chart, timeline: &Timeline<'_>) -> String {
+fn describe(chart: &Chart, shown: &[Vec<(Timestamp, f64)>], timeline: &Timeline<'_>) -> String {
     let mut words = String::new();
-    for series in chart.series.iter().take(SERIES_MAX) {
-        let finite = || series.points.iter().filter(|(_, value)| value.is_finite());
+    for (series, points) in chart.series.iter().zip(shown) {
+        let finite = || points.iter().filter(|(_, value)| value.is_finite());
         let greatest = finite().max_by(|a, b| a.1.total_cmp(&b.1));
         let least = finite().min_by(|a, b| a.1.total_cmp(&b.1));
         let name = text::clip(&text::visible(&series.name), 80);
@@ -258,11 +251,10 @@ fn describe(chart: &Chart, timeline: &Timeline<'_>) -> String {
 
 /// The chart as a table: a row every so often, with the value of each series that held then.
 pub(super) fn table(chart: &Chart, timeline: &Timeline<'_>) -> Vec<(Timestamp, Vec<String>)> {
-    let series: Vec<&ChartSeries> = chart.series.iter().take(SERIES_MAX).collect();
-    let mut instants: Vec<Timestamp> = series
+    let shown = shown_points(chart, timeline);
+    let mut instants: Vec<Timestamp> = shown
         .iter()
-        .flat_map(|series| series.points.iter().map(|(at, _)| *at))
-        .filter(|at| *at >= timeline.scenario.started && *at <= timeline.scenario.ended)
+        .flat_map(|points| points.iter().map(|(at, _)| *at))
         .collect();
     instants.sort();
     instants.dedup();
@@ -274,9 +266,9 @@ pub(super) fn table(chart: &Chart, timeline: &Timeline<'_>) -> Vec<(Timestamp, V
     }
     rows.into_iter()
         .map(|at| {
-            let cells = series
+            let cells = shown
                 .iter()
-                .map(|series| match held_at(&series.points, at) {
+                .map(|points| match held_at(points, at) {
                     Some(value) if !value.is_nan() => text::with_unit(value, &chart.unit),
                     _ => "no value".to_owned(),
                 })
@@ -286,18 +278,39 @@ pub(super) fn table(chart: &Chart, timeline: &Timeline<'_>) -> Vec<(Timestamp, V
         .collect()
 }
 
+/// The last value at or before `at`; `points` are in the order of time.
 fn held_at(points: &[(Timestamp, f64)], at: Timestamp) -> Option<f64> {
-    points
+    let after = points.partition_point(|(own, _)| *own <= at);
+    points[..after].last().map(|(_, value)| *value)
+}
+
+/// The points of each series in the stretch of time that is shown, in the order of time, led by the value that held at its
+/// beginning.
+fn shown_points(chart: &Chart, timeline: &Timeline<'_>) -> Vec<Vec<(Timestamp, f64)>> {
+    let focus = timeline.focus;
+    let of_series = |series: &ChartSeries| {
+        let mut points = series.points.clone();
+        points.sort_by_key(|(at, _)| *at);
+        let from = points.partition_point(|(at, _)| *at <= focus.from);
+        let until = points.partition_point(|(at, _)| *at <= focus.until);
+        let mut shown = points[from.saturating_sub(1)..until.max(from)].to_vec();
+        if let Some((at, _)) = shown.first_mut() {
+            *at = (*at).max(focus.from);
+        }
+        shown
+    };
+    chart
+        .series
         .iter()
-        .filter(|(own, _)| *own <= at)
-        .max_by_key(|(own, _)| *own)
-        .map(|(_, value)| *value)
+        .take(SERIES_MAX)
+        .map(of_series)
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::timeline::record::ScenarioRecord;
+    use crate::timeline::record::{FaultRecord, ScenarioRecord};
 
     fn scenario() -> ScenarioRecord {
         let mut scenario = ScenarioRecord::new("f", "s", Timestamp::EPOCH);
@@ -370,9 +383,40 @@ mod tests {
                 series: vec![series(&points)],
                 ..Chart::default()
             };
-            let axis = ValueAxis::of(&chart);
+            let shown: Vec<_> = chart.series.iter().map(|own| own.points.clone()).collect();
+            let axis = ValueAxis::of(&chart, &shown);
             assert_eq!((axis.min, axis.max), expected, "{values:?}");
         }
+    }
+
+    #[test]
+    fn quiet_hours_are_left_out() {
+        let mut scenario = scenario();
+        scenario.ended = Timestamp::from_secs(36_000);
+        scenario.faults.push(FaultRecord {
+            name: "f".to_owned(),
+            description: String::new(),
+            injected: Timestamp::from_secs(30_000),
+            cleared: Some(Timestamp::from_secs(30_600)),
+            end: None,
+            touched: 1,
+            proven_gone: None,
+        });
+        let chart = Chart {
+            series: vec![series(&[(0, 9.0), (10, 1.0), (30_100, 2.0), (36_000, 7.0)])],
+            ..Chart::default()
+        };
+        let timeline = Timeline::new(&scenario);
+        let secs = Timestamp::from_secs;
+        assert_eq!(
+            (timeline.focus.from, timeline.focus.until),
+            (secs(29_760), secs(30_840))
+        );
+        // The value of the tenth second still holds when the drawing begins.
+        assert_eq!(
+            shown_points(&chart, &timeline),
+            [[(secs(29_760), 1.0), (secs(30_100), 2.0)]]
+        );
     }
 
     #[test]

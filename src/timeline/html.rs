@@ -16,7 +16,7 @@ use super::chart::{self, draw_chart};
 use super::console::compress_note;
 use super::drill_down::DrillDown;
 use super::lanes::draw_lanes;
-use super::lines::{Line, Timeline, fault_end, reached_ms, stage_time, theoretical};
+use super::lines::{Line, Timeline, fault_end, focus_note, reached_ms, stage_time, theoretical};
 use super::markdown::quantile_name;
 use super::message::{Message, Part, Run, RunLine, message};
 use super::moments::{Incident, Moment};
@@ -155,6 +155,7 @@ struct ScenarioView {
     place: String,
     verdict: VerdictView,
     zero_name: &'static str,
+    focus_note: Option<String>,
     figures: Vec<FigureView>,
     unexpected: Vec<String>,
     steps: Vec<StepView>,
@@ -195,6 +196,7 @@ impl ScenarioView {
             place: text::visible(&scenario.place.to_string()),
             verdict: VerdictView::new(&scenario.verdict),
             zero_name: timeline.zero_name(),
+            focus_note: focus_note(timeline),
             figures: timeline.primary().map_or_else(Vec::new, figures),
             unexpected: timeline
                 .unexpected()
@@ -375,6 +377,8 @@ struct IncidentView {
     name: String,
     labels: String,
     expectation: &'static str,
+    /// Whether nobody need look at it: it was allowed and never fired.
+    minor: bool,
     value: String,
     annotations: Vec<AnnotationView>,
     moments: Vec<MomentView>,
@@ -442,6 +446,7 @@ impl IncidentView {
             name: text::visible(incident.name()),
             labels: text::visible(&text::labels(&incident.labels)),
             expectation: incident.expectation.as_str(),
+            minor: incident.expectation != Expectation::Expected && !incident.fired(),
             value: incident.value.map_or_else(String::new, text::number),
             annotations: annotations.collect(),
             moments: moments.collect(),

@@ -69,6 +69,44 @@ pub(super) struct Timeline<'a> {
     pub(super) zero_is_fault: bool,
     pub(super) lines: Vec<Line<'a>>,
     pub(super) fault_windows: Vec<FaultWindow<'a>>,
+    /// The stretch of time that the drawings show.
+    pub(super) focus: Focus,
+}
+
+/// The stretch of time that the drawings show: hours of quiet around a short incident would leave it as thin as a hair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Focus {
+    pub(super) from: Timestamp,
+    pub(super) until: Timestamp,
+    /// Whether that is less than the whole scenario.
+    pub(super) cut: bool,
+}
+
+impl Focus {
+    /// All faults and moments with two fifths of their time before and after; the whole scenario where there is none, or
+    /// where little would be left out.
+    fn of(scenario: &ScenarioRecord, instants: impl Iterator<Item = Timestamp> + Clone) -> Self {
+        let whole = Self {
+            from: scenario.started,
+            until: scenario.ended,
+            cut: false,
+        };
+        let (Some(first), Some(last)) = (instants.clone().min(), instants.max()) else {
+            return whole;
+        };
+        let room = last.since(first).max(Duration::from_secs(60)) * 2 / 5;
+        let cut = Self {
+            from: (first - room).max(whole.from),
+            until: (last + room).min(whole.until),
+            cut: true,
+        };
+        let most = scenario.played() * 3 / 5;
+        if cut.until.since(cut.from) < most {
+            cut
+        } else {
+            whole
+        }
+    }
 }
 
 impl<'a> Timeline<'a> {
@@ -110,11 +148,20 @@ impl<'a> Timeline<'a> {
             from: fault.injected,
             until: fault.cleared.unwrap_or(scenario.ended),
         };
+        let fault_windows: Vec<FaultWindow<'a>> = scenario.faults.iter().map(window).collect();
+        let of_faults = fault_windows.iter().flat_map(|own| [own.from, own.until]);
+        let of_incidents = incidents.iter().flat_map(|own| {
+            let moments = Moment::ALL
+                .into_iter()
+                .filter_map(|moment| own.moments.get(moment));
+            moments.chain(own.dropped).map(|mark| mark.at)
+        });
         Self {
+            focus: Focus::of(scenario, of_faults.chain(of_incidents)),
             zero: t0.unwrap_or(scenario.started),
             zero_is_fault: t0.is_some(),
             lines,
-            fault_windows: scenario.faults.iter().map(window).collect(),
+            fault_windows,
             incidents,
             scenario,
         }
@@ -150,6 +197,20 @@ impl<'a> Timeline<'a> {
             .iter()
             .filter(|own| own.fired() && own.expectation == super::record::Expectation::Unexpected)
     }
+}
+
+/// What the drawings leave out, for people.
+pub(super) fn focus_note(timeline: &Timeline<'_>) -> Option<String> {
+    let focus = timeline.focus;
+    focus.cut.then(|| {
+        format!(
+            "shown is {} to {} of {} to {}",
+            timeline.since(focus.from),
+            timeline.since(focus.until),
+            timeline.since(timeline.scenario.started),
+            timeline.since(timeline.scenario.ended)
+        )
+    })
 }
 
 /// How a fault came to its end, for people.

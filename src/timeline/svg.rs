@@ -32,14 +32,14 @@ pub(super) struct TimeAxis {
 }
 
 impl TimeAxis {
-    /// The whole scenario between `left` and `right`.
+    /// What the drawings of a scenario show, between `left` and `right`.
     pub(super) fn of(timeline: &Timeline<'_>, left: f64, right: f64) -> Self {
-        let from = timeline.scenario.started;
+        let from = timeline.focus.from;
         // A scenario without length would divide by zero.
         let least = from + std::time::Duration::from_secs(1);
         Self {
             from,
-            until: timeline.scenario.ended.max(least),
+            until: timeline.focus.until.max(least),
             left,
             right,
         }
