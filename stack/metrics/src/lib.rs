@@ -22,9 +22,10 @@ pub use engine::{
 };
 pub use histogram::{Bucket, CUSTOM_BUCKETS_SCHEMA, buckets, histogram_text};
 pub use promql::{
-    Aggregate, AggregateOp, AtModifier, Binary, DurationExpr, DurationValue, Expr, ExprKind,
-    FUNCTIONS, Function, Modifiers, ParseOptions, Subquery, ValueType, VectorSelector, parse,
-    parse_selector, parse_with,
+    Aggregate, AggregateOp, AtModifier, Binary, ClassicHistogram, DurationExpr, DurationValue,
+    Expr, ExprKind, FUNCTIONS, Function, Modifiers, ParseOptions, SequenceValue, SeriesDescription,
+    Subquery, ValueType, VectorSelector, parse, parse_metric, parse_selector,
+    parse_series_description, parse_with,
 };
 pub use store::{
     AppendError, AppendStats, ExemplarSeries, SeriesRef, Store, StoreConfig, StoreStats,

@@ -21,7 +21,7 @@ impl LiteralError {
 /// Reads the string literal at the start of `text`: the number of bytes it takes, quotes included, and what it says.
 ///
 /// `"` and `'` quote with the escapes of Go, the backtick quotes raw text. Bytes that `\x` and octal escapes build and that are
-/// no UTF-8 become U+FFFD, because labels are UTF-8.
+/// no UTF-8 become private characters, see [`escaped_byte`], because texts are UTF-8.
 ///
 /// # Errors
 /// An unterminated literal, an unknown escape, or an escape that is no code point, with Prometheus' messages.
@@ -51,9 +51,7 @@ pub fn read_string(text: &str) -> Result<(usize, String), LiteralError> {
                 offset += length;
             }
             Some(character) if character == quote => {
-                let value = String::from_utf8(bytes)
-                    .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-                return Ok((offset + quote.len_utf8(), value));
+                return Ok((offset + quote.len_utf8(), keep_bytes(bytes)));
             }
             Some(character) => {
                 push_char(&mut bytes, character);
@@ -61,6 +59,32 @@ pub fn read_string(text: &str) -> Result<(usize, String), LiteralError> {
             }
         }
     }
+}
+
+/// The first of the private characters that stand for bytes that are no UTF-8 (plane 16, a private use area of Unicode).
+const BYTE_BASE: u32 = 0x0010_ff00;
+
+/// The byte that a private character of [`read_string`] stands for, where it is one.
+pub fn escaped_byte(character: char) -> Option<u8> {
+    u32::from(character)
+        .checked_sub(BYTE_BASE)
+        .and_then(|byte| u8::try_from(byte).ok())
+}
+
+/// The bytes as text; those that are no UTF-8 become private characters.
+fn keep_bytes(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| {
+        let mut text = String::new();
+        for chunk in error.as_bytes().utf8_chunks() {
+            text.push_str(chunk.valid());
+            let private = chunk
+                .invalid()
+                .iter()
+                .filter_map(|byte| char::from_u32(BYTE_BASE + u32::from(*byte)));
+            text.extend(private);
+        }
+        text
+    })
 }
 
 enum Escape {
@@ -226,8 +250,8 @@ mod tests {
             (r"'a\'b'", Some((6, "a'b"))),
             ("`a\\n`", Some((5, "a\\n"))),
             (r#""\x41\101\u00e4\U0001F600""#, Some((26, "AAä😀"))),
-            // Two escaped bytes make one character; a lone one is replaced.
-            (r#""\xc3\xa4\xff""#, Some((14, "ä\u{fffd}"))),
+            // Two escaped bytes make one character; a lone one stands for itself.
+            (r#""\xc3\xa4\xff""#, Some((14, "ä\u{10ffff}"))),
             ("\"a\nb\"", None),
             ("\"a", None),
             ("\"a\\", None),
@@ -246,6 +270,12 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn bytes_come_back() {
+        assert_eq!(escaped_byte('\u{10ffff}'), Some(0xff));
+        assert_eq!(escaped_byte('a'), None);
     }
 
     #[test]

@@ -26,9 +26,10 @@ impl Binding {
         }
     }
 
-    /// The power to give to [`Pratt::expression`] for the operand of a prefix operator of that level.
+    /// The power to give to [`Pratt::expression`] for the operand of a prefix operator of that level: infix operators of the same
+    /// level stay outside of the operand.
     pub const fn prefix(level: u8) -> u8 {
-        level * 2
+        level * 2 + 1
     }
 }
 
@@ -236,6 +237,8 @@ mod tests {
             ("-1^2", "(-(1^2))"),
             ("-1+2", "((-1)+2)"),
             ("2^-1", "(2^(-1))"),
+            ("-1*2", "((-1)*2)"),
+            ("2^-1*3", "((2^(-1))*3)"),
             ("(1+2)*3", "((1+2)*3)"),
         ] {
             assert_eq!(parse(source).as_deref(), Ok(expected), "{source}");

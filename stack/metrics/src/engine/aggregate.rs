@@ -13,7 +13,7 @@ use super::notes::Operation;
 use super::over_time::HistogramSum;
 use super::series::{Cell, Grid, Series};
 use crate::histogram::histogram_text;
-use crate::promql::{Aggregate, AggregateOp, Expr, format_float};
+use crate::promql::{Aggregate, AggregateOp, Expr, format_float, is_label_name, quoted};
 
 /// The label of the metric name.
 const METRIC_NAME: &str = "__name__";
@@ -234,9 +234,10 @@ impl Evaluator<'_> {
             Some(param) => self.text(param, grid)?,
             None => String::new(),
         };
-        if label.is_empty() {
+        if !is_label_name(&label) {
             return Err(QueryError::execution(format!(
-                "invalid label name {label:?}"
+                "invalid label name {}",
+                quoted(&label)
             )));
         }
         let mut series = self.vector(&aggregate.expr, grid)?;

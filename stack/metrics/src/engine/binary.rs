@@ -430,12 +430,8 @@ impl Matcher<'_> {
         one: &[Series],
         one_keys: &[usize],
     ) -> Result<(), QueryError> {
-        let (left, right) = self.matching.fill;
-        let (for_many, for_one) = if self.swapped {
-            (right, left)
-        } else {
-            (left, right)
-        };
+        // With `group_right` Prometheus swaps the sides but not the values: `fill_right` is always for the "one" side.
+        let (for_many, for_one) = self.matching.fill;
         if let Some(value) = for_one {
             self.fill_side(many, many_keys, one, one_keys, value, true)?;
         }

@@ -47,6 +47,18 @@ pub(super) struct QueryBounds {
     pub(super) step_ms: i64,
 }
 
+/// Where in the tree histograms are read for their count and sum alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Statistics {
+    /// Nothing is known about what is asked for.
+    #[default]
+    No,
+    /// Below `histogram_count` and its like.
+    Yes,
+    /// Below something that needs the buckets, or a subquery.
+    Never,
+}
+
 /// The evaluation of one query.
 #[derive(Debug)]
 pub(super) struct Evaluator<'a> {
@@ -54,6 +66,8 @@ pub(super) struct Evaluator<'a> {
     pub(super) config: &'a EngineConfig,
     pub(super) query: QueryBounds,
     pub(super) notes: Notes,
+    /// Whether only count and sum of histograms are asked for: then resets that the store has found are told apart.
+    pub(super) statistics: Statistics,
     /// Samples that are held at the moment.
     samples: usize,
     pub(super) peak_samples: usize,
@@ -66,6 +80,7 @@ impl<'a> Evaluator<'a> {
             config,
             query,
             notes: Notes::default(),
+            statistics: Statistics::default(),
             samples: 0,
             peak_samples: 0,
         }
@@ -96,7 +111,11 @@ impl<'a> Evaluator<'a> {
             return Ok(node);
         }
         let before = self.samples;
-        let node = self.eval_kind(expr, grid)?;
+        let statistics = self.statistics;
+        self.statistics = statistics_below(statistics, expr);
+        let node = self.eval_kind(expr, grid);
+        self.statistics = statistics;
+        let node = node?;
         // What the operands held is gone, what the result holds is there.
         self.samples = before;
         self.hold(node.size())?;
@@ -249,6 +268,29 @@ impl<'a> Evaluator<'a> {
     }
 }
 
+fn statistics_below(outer: Statistics, expr: &Expr) -> Statistics {
+    let needs_buckets = match &expr.kind {
+        ExprKind::Call { function, .. } => match function.name {
+            "histogram_count" | "histogram_sum" | "histogram_avg" if outer == Statistics::No => {
+                return Statistics::Yes;
+            }
+            name => matches!(
+                name,
+                "histogram_quantile" | "histogram_quantiles" | "histogram_fraction"
+            ),
+        },
+        ExprKind::Binary(binary) => {
+            matches!(binary.op, BinaryOp::TrimUpper | BinaryOp::TrimLower)
+        }
+        _ => false,
+    };
+    if needs_buckets {
+        Statistics::Never
+    } else {
+        outer
+    }
+}
+
 fn is_literal(expr: &Expr) -> bool {
     matches!(
         expr.unwrap_parens().kind,
@@ -257,15 +299,19 @@ fn is_literal(expr: &Expr) -> bool {
 }
 
 /// Functions whose result depends on the evaluation time even where their arguments do not.
-const TIME_DEPENDENT: [&str; 11] = [
+const TIME_DEPENDENT: [&str; 15] = [
     "day_of_month",
     "day_of_week",
     "day_of_year",
     "days_in_month",
+    "end",
     "hour",
     "minute",
     "month",
     "predict_linear",
+    "range",
+    "start",
+    "step",
     "time",
     "timestamp",
     "year",

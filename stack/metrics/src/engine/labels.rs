@@ -1,12 +1,11 @@
 //! The functions that change labels.
 
-use gameday_signal::{Labels, MatchOp, Matcher};
 use regex::Regex;
 
 use super::QueryError;
 use super::eval::Evaluator;
 use super::series::{Grid, Series, merge_same_labels};
-use crate::promql::{Expr, ExprKind, VectorSelector};
+use crate::promql::{Expr, is_label_name};
 
 /// The label of the metric name.
 const METRIC_NAME: &str = "__name__";
@@ -26,10 +25,10 @@ impl Evaluator<'_> {
                 "invalid regular expression in label_replace(): {pattern}"
             ))
         })?;
-        if destination.is_empty() {
-            return Err(QueryError::execution(
-                "invalid destination label name in label_replace(): ",
-            ));
+        if !is_label_name(&destination) {
+            return Err(QueryError::execution(format!(
+                "invalid destination label name in label_replace(): {destination}"
+            )));
         }
         let mut series = self.vector(&args[0], grid)?;
         self.settle(&mut series);
@@ -56,17 +55,17 @@ impl Evaluator<'_> {
         let mut sources = Vec::new();
         for arg in &args[3..] {
             let source = self.text(arg, grid)?;
-            if source.is_empty() {
-                return Err(QueryError::execution(
-                    "invalid source label name in label_join(): ",
-                ));
+            if !is_label_name(&source) {
+                return Err(QueryError::execution(format!(
+                    "invalid source label name in label_join(): {source}"
+                )));
             }
             sources.push(source);
         }
-        if destination.is_empty() {
-            return Err(QueryError::execution(
-                "invalid destination label name in label_join(): ",
-            ));
+        if !is_label_name(&destination) {
+            return Err(QueryError::execution(format!(
+                "invalid destination label name in label_join(): {destination}"
+            )));
         }
         let mut series = self.vector(&args[0], grid)?;
         self.settle(&mut series);
@@ -82,119 +81,6 @@ impl Evaluator<'_> {
         }
         merge_same_labels(series)
     }
-
-    /// Adds the labels of info metrics (`target_info` by default) that agree in `instance` and `job`.
-    pub(super) fn info_call(
-        &mut self,
-        args: &[Expr],
-        grid: &Grid,
-    ) -> Result<Vec<Series>, QueryError> {
-        let series = self.vector(&args[0], grid)?;
-        let matchers: Vec<Matcher> = match args.get(1).map(|arg| &arg.kind) {
-            Some(ExprKind::Vector(selector)) => selector.matchers.clone(),
-            _ => Vec::new(),
-        };
-        let (names, conditions): (Vec<Matcher>, Vec<Matcher>) = matchers
-            .into_iter()
-            .partition(|matcher| matcher.name() == METRIC_NAME);
-        let mut wanted = conditions.clone();
-        if names.is_empty() {
-            wanted.push(Matcher::equal(METRIC_NAME, "target_info"));
-        } else {
-            wanted.extend(names.iter().cloned());
-        }
-        // A condition that an absent label satisfies must not hide the series without info.
-        let optional = conditions.iter().all(Matcher::matches_empty);
-        let selector = VectorSelector {
-            matchers: wanted,
-            ..VectorSelector::default()
-        };
-        let infos = self.select_instant(&selector, grid)?;
-        let is_info = |one: &Series| {
-            if names.is_empty() {
-                one.labels.metric_name() == "target_info"
-            } else {
-                names.iter().all(|name| name.matches(&one.labels))
-            }
-        };
-        let mut found: Vec<Series> = Vec::new();
-        for one in series {
-            if is_info(&one) {
-                found.push(one);
-                continue;
-            }
-            enrich(&one, &infos, &conditions, optional, grid, &mut found)?;
-        }
-        merge_same_labels(found)
-    }
-}
-
-/// The labels that tell which info metric belongs to a series.
-const IDENTIFYING: [&str; 2] = ["instance", "job"];
-
-fn enrich(
-    one: &Series,
-    infos: &[Series],
-    conditions: &[Matcher],
-    optional: bool,
-    grid: &Grid,
-    found: &mut Vec<Series>,
-) -> Result<(), QueryError> {
-    let identified = IDENTIFYING
-        .iter()
-        .any(|name| one.labels.get(name).is_some());
-    let matching: Vec<&Series> = infos
-        .iter()
-        .filter(|info| {
-            identified
-                && IDENTIFYING
-                    .iter()
-                    .all(|name| info.labels.value_of(name) == one.labels.value_of(name))
-        })
-        .collect();
-    let mut by_labels: Vec<Series> = Vec::new();
-    for step in 0..grid.count {
-        if !one.is_present(step) {
-            continue;
-        }
-        let mut builder = one.labels.to_builder();
-        let mut any = false;
-        for info in &matching {
-            if !info.is_present(step) {
-                continue;
-            }
-            any = true;
-            for (name, value) in info.labels.iter() {
-                let listed = conditions.is_empty()
-                    || conditions
-                        .iter()
-                        .any(|matcher| matcher.name() == name && matcher.op() != MatchOp::NotEqual);
-                if name == METRIC_NAME || IDENTIFYING.contains(&name) || !listed {
-                    continue;
-                }
-                if one.labels.get(name).is_some() {
-                    continue;
-                }
-                let conflicting = builder.get(name).is_some_and(|own| own != value);
-                if conflicting {
-                    return Err(QueryError::execution(format!("conflicting label: {name}")));
-                }
-                builder.set(name, value);
-            }
-        }
-        if !any && !optional {
-            continue;
-        }
-        let labels: Labels = builder.build();
-        let index = by_labels.iter().position(|own| own.labels == labels);
-        let index = index.unwrap_or_else(|| {
-            by_labels.push(Series::empty(labels, one.drop_name, grid.count));
-            by_labels.len() - 1
-        });
-        by_labels[index].set(step, one.cell(step));
-    }
-    found.extend(by_labels);
-    Ok(())
 }
 
 /// Puts captures into a replacement as Go's Regexp.Expand does: `$1`, `${1}`, `$name`, `$$`; unknown ones are empty.

@@ -7,6 +7,7 @@ mod error;
 mod eval;
 mod group;
 mod histogram_call;
+mod info;
 mod labels;
 mod notes;
 mod over_time;

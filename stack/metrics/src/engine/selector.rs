@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use gameday_signal::{Histogram, Labels, is_stale};
+use gameday_signal::{CounterResetHint, Histogram, Labels, is_stale};
 
 use super::QueryError;
-use super::eval::Evaluator;
+use super::eval::{Evaluator, Statistics};
 use super::series::{Grid, Series, total_size};
 use crate::promql::{Expr, ExprKind, VectorSelector};
 use crate::store::{self, Newest};
@@ -80,7 +80,11 @@ impl<'a> Evaluator<'a> {
             } else {
                 reader.read(own, grid, lookup, lookback, wanted)
             };
-            if let Some(series) = series {
+            if let Some(mut series) = series {
+                if self.statistics != Statistics::Yes {
+                    let histograms = series.histograms.iter_mut().flatten().flatten();
+                    histograms.for_each(forget_found_reset);
+                }
                 self.hold(series.size())?;
                 found.push(series);
             }
@@ -106,6 +110,7 @@ impl<'a> Evaluator<'a> {
                     lookup: self.lookup(&selector.modifiers)?,
                     range_ms: self.duration_ms(range, false)?,
                     kind: SourceKind::Stored(self.store.select(&selector.matchers)),
+                    tells_resets: self.statistics == Statistics::Yes,
                 })
             }
             ExprKind::Subquery(subquery) => {
@@ -132,19 +137,31 @@ impl<'a> Evaluator<'a> {
                     step_ms,
                     count,
                 };
+                let statistics = std::mem::replace(&mut self.statistics, Statistics::Never);
                 let series = if count == 0 {
-                    Vec::new()
+                    Ok(Vec::new())
                 } else {
-                    self.vector(&subquery.expr, &inner)?
+                    self.vector(&subquery.expr, &inner)
                 };
+                self.statistics = statistics;
+                let series = series?;
                 Ok(RangeSource {
                     lookup,
                     range_ms,
                     kind: SourceKind::Computed(series, inner),
+                    tells_resets: true,
                 })
             }
             _ => Err(QueryError::execution("expected a range vector")),
         }
+    }
+}
+
+/// Prometheus finds resets of native histograms again when it reads them, unless only count and sum are asked for: the sample
+/// before may not be the one that it was when this one was appended.
+fn forget_found_reset(histogram: &mut Arc<Histogram>) {
+    if histogram.counter_reset_hint == CounterResetHint::CounterReset {
+        Arc::make_mut(histogram).counter_reset_hint = CounterResetHint::Unknown;
     }
 }
 
@@ -238,6 +255,7 @@ pub(super) struct RangeSource<'a> {
     lookup: Lookup,
     pub(super) range_ms: i64,
     kind: SourceKind<'a>,
+    tells_resets: bool,
 }
 
 #[derive(Debug)]
@@ -297,6 +315,10 @@ impl RangeSource<'_> {
                 let own = series[index];
                 own.read_floats(after, until, &mut buffer.times, &mut buffer.values);
                 own.read_histograms(after, until, &mut buffer.histograms);
+                if !self.tells_resets {
+                    let histograms = buffer.histograms.iter_mut();
+                    histograms.for_each(|(_, histogram)| forget_found_reset(histogram));
+                }
             }
             SourceKind::Computed(series, inner) => {
                 read_computed(&series[index], inner, after, until, buffer);

@@ -143,7 +143,7 @@ impl Evaluator<'_> {
         grid: &Grid,
     ) -> Result<Vec<Series>, QueryError> {
         // Only a selector knows the times of its samples; everything else is of the evaluation time.
-        let mut series = if let ExprKind::Vector(selector) = &arg.kind {
+        let mut series = if let ExprKind::Vector(selector) = &arg.unwrap_parens().kind {
             self.select_timestamps(selector, grid)?
         } else {
             let mut series = self.vector(arg, grid)?;
@@ -297,7 +297,9 @@ fn absence(series: &[Series], labels: Labels, grid: &Grid) -> Vec<Series> {
 
 /// The labels that a missing series certainly would have: those with exactly one equality matcher.
 fn absent_labels(arg: &Expr) -> Labels {
-    let (ExprKind::Vector(selector) | ExprKind::Matrix { selector, .. }) = &arg.kind else {
+    let (ExprKind::Vector(selector) | ExprKind::Matrix { selector, .. }) =
+        &arg.unwrap_parens().kind
+    else {
         return Labels::empty();
     };
     let matchers = || {

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter, Write as _};
 use std::time::Duration;
 
-use gameday_query::is_classic_label_name;
+use gameday_query::{escaped_byte, is_classic_label_name};
 use gameday_signal::{Matcher, format_duration};
 
 use super::{
@@ -141,6 +141,22 @@ fn write_number(f: &mut Formatter<'_>, value: f64, duration: bool) -> fmt::Resul
     }
 }
 
+/// The text, quoted.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_quoted(&mut out, text);
+    out
+}
+
+/// Whether a text can be a label name: any UTF-8 but the empty text.
+pub(crate) fn is_label_name(text: &str) -> bool {
+    !text.is_empty()
+        && !text
+            .chars()
+            .any(|character| escaped_byte(character).is_some())
+}
+
 /// Quotes a text as Go's strconv.Quote does.
 fn write_quoted(f: &mut impl fmt::Write, text: &str) -> fmt::Result {
     f.write_char('"')?;
@@ -157,7 +173,10 @@ fn write_quoted(f: &mut impl fmt::Write, text: &str) -> fmt::Result {
             '\x0b' => f.write_str("\\v")?,
             control if control.is_ascii_control() => write!(f, "\\x{:02x}", u32::from(control))?,
             control if control.is_control() => write!(f, "\\u{:04x}", u32::from(control))?,
-            other => f.write_char(other)?,
+            other => match escaped_byte(other) {
+                Some(byte) => write!(f, "\\x{byte:02x}")?,
+                None => f.write_char(other)?,
+            },
         }
     }
     f.write_char('"')

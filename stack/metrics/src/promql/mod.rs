@@ -6,8 +6,9 @@ mod display;
 mod functions;
 mod lexer;
 mod parser;
+mod series_description;
 
-pub(crate) use display::format_float;
+pub(crate) use display::{format_float, is_label_name, quoted};
 
 pub use ast::{
     Aggregate, AggregateOp, AtModifier, Binary, DurationExpr, DurationValue, Expr, ExprKind,
@@ -15,3 +16,6 @@ pub use ast::{
 };
 pub use functions::{FUNCTIONS, Function};
 pub use parser::{ParseOptions, parse, parse_selector, parse_with};
+pub use series_description::{
+    ClassicHistogram, SequenceValue, SeriesDescription, parse_metric, parse_series_description,
+};

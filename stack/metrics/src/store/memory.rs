@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use gameday_signal::{Exemplar, Histogram, Labels, Matcher, is_stale};
+use gameday_signal::{CounterResetHint, Exemplar, Histogram, Labels, Matcher, is_stale};
 
-use super::Series;
 use super::index::Index;
+use super::{Newest, Series};
+use crate::histogram::{detect_reset, equals};
 
 /// The number of a series, for callers that append to the same series again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -208,12 +209,15 @@ impl Store {
             let order = order_of(series, timestamp_ms, window)?;
             if order != Order::Newest {
                 if let Some(own) = series.histogram_at(timestamp_ms) {
-                    return same(**own == histogram);
+                    return same(equals(own, &histogram));
                 }
                 if series.float_at(timestamp_ms).is_some() {
                     return Err(AppendError::Duplicate);
                 }
             }
+            let mut histogram = histogram;
+            histogram.counter_reset_hint =
+                hint_of(&histogram, series.newest(i64::MIN, timestamp_ms));
             series.insert_histogram(timestamp_ms, Arc::new(histogram));
             Ok(order)
         });
@@ -466,10 +470,10 @@ impl Store {
             .filter(|series| {
                 matches!(
                     series.newest(timestamp_ms - lookback_ms, timestamp_ms),
-                    Some(super::series::Newest::Float(_, value)) if !is_stale(value)
+                    Some(Newest::Float(_, value)) if !is_stale(value)
                 ) || matches!(
                     series.newest(timestamp_ms - lookback_ms, timestamp_ms),
-                    Some(super::series::Newest::Histogram(..))
+                    Some(Newest::Histogram(..))
                 )
             })
             .map(|series| series.labels().clone())
@@ -480,6 +484,31 @@ impl Store {
                     .is_ok()
             })
             .count()
+    }
+}
+
+/// What is known about a counter reset before a histogram: found out once, when it is appended. Nothing is known about the first
+/// one and after a change of the bucket layout.
+fn hint_of(histogram: &Histogram, before: Option<Newest>) -> CounterResetHint {
+    match histogram.counter_reset_hint {
+        known @ (CounterResetHint::Gauge | CounterResetHint::CounterReset) => return known,
+        CounterResetHint::Unknown | CounterResetHint::NotCounterReset => {}
+    }
+    let Some(Newest::Histogram(_, before)) = before else {
+        return CounterResetHint::Unknown;
+    };
+    let same_layout = histogram.schema == before.schema
+        && histogram.zero_threshold == before.zero_threshold
+        && histogram.custom_values == before.custom_values;
+    if !same_layout || before.counter_reset_hint == CounterResetHint::Gauge {
+        return CounterResetHint::Unknown;
+    }
+    let mut current = histogram.clone();
+    current.counter_reset_hint = CounterResetHint::Unknown;
+    if detect_reset(&current, &before) {
+        CounterResetHint::CounterReset
+    } else {
+        CounterResetHint::NotCounterReset
     }
 }
 
