@@ -16,9 +16,12 @@ use crate::effect::{
 };
 use crate::group::{Flush, Group, GroupId};
 use crate::inhibit::Inhibitor;
+use crate::message::{Answer, Step};
 use crate::notification_log::{LogKey, NotificationLog};
+use crate::render::{Context, FileReader};
 use crate::route::RouteTree;
 use crate::silence::{PostableSilence, SilenceError, Silences};
+use crate::templates::Templates;
 
 /// What the engine is told besides the configuration.
 #[derive(Clone, Debug)]
@@ -93,6 +96,7 @@ struct InFlight {
 pub struct Alertmanager {
     pub(crate) config: Config,
     pub(crate) options: Options,
+    templates: Templates,
     pub(crate) tree: RouteTree,
     pub(crate) inhibitor: Inhibitor,
     pub(crate) silences: Silences,
@@ -133,6 +137,7 @@ impl Alertmanager {
             timer_count: 0,
             notification_count: 0,
             maintenance_is_set: false,
+            templates: Templates::default(),
             config,
             options,
         };
@@ -154,6 +159,45 @@ impl Alertmanager {
             .iter()
             .map(|receiver| (receiver.name.clone(), integrations_of(receiver)))
             .collect();
+    }
+
+    /// The way of an alert with these labels through the routing tree, a line a node, for people.
+    pub fn explain_route(&self, labels: &Labels) -> Vec<String> {
+        self.tree.explain_lines(labels)
+    }
+
+    /// Replaces the templates of messages; without a call the default ones are in force.
+    pub fn set_templates(&mut self, templates: Templates) {
+        self.templates = templates;
+    }
+
+    /// The next step of the delivery of a notification: a request or e-mail to send, or the outcome to report.
+    ///
+    /// Start without answers, and append the answer to each request. What goes wrong on the way to a server (no connection, a
+    /// time-out) is for the caller to report as [`Outcome::Retry`]. `read_file` reads the files that hold secrets.
+    pub fn next_step(
+        &self,
+        notification: &Notification,
+        answers: &[Answer],
+        read_file: &FileReader<'_>,
+        now: Timestamp,
+    ) -> Step {
+        let external_url = &self.options.external_url;
+        let context = Context::new(notification, &self.templates, external_url, read_file, now);
+        let integration = &notification.integration;
+        let step = self
+            .config
+            .receiver(&integration.receiver)
+            .and_then(|receiver| {
+                receiver.step(integration.kind, integration.index, &context, answers)
+            });
+        match step {
+            Some(Ok(step)) => step,
+            Some(Err(error)) => Step::Finished(Outcome::Failed { error }),
+            None => Step::Finished(Outcome::Failed {
+                error: format!("{integration} is no longer configured"),
+            }),
+        }
     }
 
     /// The configuration in force.

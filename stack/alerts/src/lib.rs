@@ -15,8 +15,6 @@
 //! accepted is notified, or an effect says why it was not; an integration that hangs delays no other group; nothing that is shown
 //! holds a secret.
 
-#![expect(dead_code, reason = "the messages that read these settings come next")]
-
 mod alert;
 mod api;
 mod config;
@@ -26,11 +24,15 @@ mod group;
 mod inhibit;
 mod integrations;
 mod matchers;
+mod message;
 mod notification_log;
+mod render;
 mod rfc3339;
 mod route;
+mod sigv4;
 mod silence;
 mod snapshot;
+mod templates;
 
 pub use alert::{AlertError, PostableAlert};
 pub use api::{
@@ -49,6 +51,12 @@ pub use matchers::{ParseError, parse_matcher, parse_matchers};
 pub use matchers::{
     parse_classic_matcher, parse_classic_matchers, parse_utf8_matcher, parse_utf8_matchers,
 };
+pub use message::{
+    Answer, ClientOptions, EmailAuth, EmailMessage, OAuth2Options, OutgoingRequest, Step,
+    TlsOptions,
+};
 pub use notification_log::NotificationReason;
+pub use render::FileReader;
 pub use silence::{PostableSilence, SilenceError, SilenceMatcher, SilenceState};
 pub use snapshot::SnapshotError;
+pub use templates::{TemplateProblem, Templates};

@@ -145,11 +145,6 @@ impl RouteTree {
         &self.nodes[index]
     }
 
-    /// All nodes, in the order of the file.
-    pub(crate) fn nodes(&self) -> &[RouteNode] {
-        &self.nodes
-    }
-
     /// The nodes that an alert with these labels reaches, depth first; there is at least one.
     pub(crate) fn matches(&self, labels: &Labels) -> Vec<usize> {
         let mut found = Vec::new();
@@ -166,6 +161,24 @@ impl RouteTree {
             step.chosen = found.contains(&step.node);
         }
         steps
+    }
+
+    /// The same for people: a line a node, indented by depth, with the condition that failed or the receiver that is told.
+    pub(crate) fn explain_lines(&self, labels: &Labels) -> Vec<String> {
+        self.explain(labels)
+            .into_iter()
+            .map(|step| {
+                let node = &self.nodes[step.node];
+                let indent = "  ".repeat(step.depth);
+                let own = render_matchers(&node.matchers);
+                let went = match (step.failed, step.chosen) {
+                    (Some(condition), _) => format!("no: {condition} does not hold"),
+                    (None, true) => format!("yes -> receiver {:?}", node.options.receiver),
+                    (None, false) => "yes, and a route below takes it".to_owned(),
+                };
+                format!("{indent}{own} {went}")
+            })
+            .collect()
     }
 
     /// Adds the nodes that match below and including `index`; says whether there were any.
@@ -279,19 +292,16 @@ time_intervals: [{name: nights}]
     #[test]
     fn children_inherit_all_but_the_time_intervals() {
         let tree = tree(TREE);
-        let critical = &tree.nodes()[2].options;
+        let critical = &tree.nodes[2].options;
         assert_eq!(critical.receiver, "b");
         assert_eq!(critical.group_wait, Duration::from_secs(10));
         assert!(critical.group_by_all);
         assert_eq!(critical.mute_time_intervals, Vec::<String>::new());
         let labels = Labels::new([("alertname", "A"), ("x", "y")]);
         assert_eq!(critical.group_labels(&labels), labels);
+        assert_eq!(tree.nodes[3].options.group_labels(&labels), Labels::empty());
         assert_eq!(
-            tree.nodes()[3].options.group_labels(&labels),
-            Labels::empty()
-        );
-        assert_eq!(
-            tree.nodes()[4].options.group_labels(&labels),
+            tree.nodes[4].options.group_labels(&labels),
             Labels::new([("alertname", "A")])
         );
     }

@@ -3,11 +3,11 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use crate::ast::{Branch, Node, Pipe, Template};
+use crate::ast::{Branch, ExprKind, Node, Pipe, Template};
 use crate::error::place_of;
 use crate::format::print_value;
 use crate::html::HtmlContext;
-use crate::{Error, FunctionSet, Host, TemplateSet, Value};
+use crate::{Error, FunctionSet, Host, SafeKind, TemplateSet, Value};
 
 /// What a template may use up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,7 +185,10 @@ impl<'a> Executor<'a> {
 
     fn print(&mut self, pipe: &Pipe, value: &Value) -> Result<(), Error> {
         let text = match &mut self.html {
-            Some(context) => context.escape(value),
+            Some(context) => match escaped_by_hand(pipe) {
+                Some(kind) => context.escape(&Value::Safe(kind, print_value(value).into())),
+                None => context.escape(value),
+            },
             None => print_value(value),
         };
         self.write(pipe.offset, &text)
@@ -378,5 +381,15 @@ impl Host for Executor<'_> {
         self.html = html;
         result.map_err(|error| error.to_string())?;
         Ok(rendered)
+    }
+}
+
+/// What a pipeline that ends in `html` or `urlquery` has escaped already: html/template does not do the same again.
+fn escaped_by_hand(pipe: &Pipe) -> Option<SafeKind> {
+    let last = pipe.commands.last()?.words.first()?;
+    match &last.kind {
+        ExprKind::Function(name) if name == "html" => Some(SafeKind::Html),
+        ExprKind::Function(name) if name == "urlquery" => Some(SafeKind::Url),
+        _ => None,
     }
 }

@@ -239,7 +239,8 @@ impl HtmlContext {
 
     fn url_value(&self, value: &Value, text: &str) -> String {
         if self.value.contains(['?', '#']) {
-            return percent_encode(text, false);
+            // What is a URL already keeps its escapes.
+            return percent_encode(text, matches!(value, Value::Safe(SafeKind::Url, _)));
         }
         let safe = matches!(value, Value::Safe(SafeKind::Url, _)) || !self.value.is_empty();
         if !safe && !is_safe_url(text) {
@@ -363,6 +364,9 @@ mod tests {
             &url,
             "http%3a%2f%2fx%2f%3fa%3db%26c%3dd%20e",
         );
+        // A pipeline that ends in urlquery arrives like this: its escapes stay.
+        let escaped = Value::Safe(SafeKind::Url, "a%5Cb".into());
+        check("<a href=\"/q?x=", &escaped, "a%5Cb");
         check(
             "<a href=\"",
             &Value::text("javascript:alert(1)"),

@@ -45,6 +45,18 @@ pub(crate) enum TlsVersion {
     Tls13,
 }
 
+impl TlsVersion {
+    /// The name in Go.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Tls10 => "TLS10",
+            Self::Tls11 => "TLS11",
+            Self::Tls12 => "TLS12",
+            Self::Tls13 => "TLS13",
+        }
+    }
+}
+
 block! {
     /// Certificates and versions of a TLS connection.
     TlsConfig {

@@ -226,10 +226,6 @@ impl Config {
         });
     }
 
-    pub(crate) fn global(&self) -> &Global {
-        &self.global
-    }
-
     pub(crate) fn route(&self) -> &Route {
         &self.route
     }

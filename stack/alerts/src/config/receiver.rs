@@ -11,6 +11,8 @@ use crate::integrations::{
     SlackConfig, SnsConfig, TelegramConfig, VictorOpsConfig, WebexConfig, WebhookConfig,
     WechatConfig,
 };
+use crate::message::{Answer, Step};
+use crate::render::Context;
 
 /// What every block of `<kind>_configs` has in common.
 pub(crate) trait Integration {
@@ -24,10 +26,10 @@ pub(crate) trait Integration {
     fn send_resolved(&self) -> bool;
 
     /// How to reach the service; e-mail has none.
-    fn http(&self) -> Option<&HttpConfig>;
-
-    /// The same with write access.
     fn http_mut(&mut self) -> Option<&mut HttpConfig>;
+
+    /// The next step of a delivery, given the answers so far; an error is final.
+    fn step(&self, context: &Context<'_>, answers: &[Answer]) -> Result<Step, String>;
 }
 
 /// Implements the parts of [`Integration`] that are alike: `send_resolved` and `http_config`.
@@ -48,12 +50,16 @@ macro_rules! integration {
                 self.send_resolved
             }
 
-            fn http(&self) -> Option<&crate::config::http::HttpConfig> {
-                self.http_config.as_ref()
-            }
-
             fn http_mut(&mut self) -> Option<&mut crate::config::http::HttpConfig> {
                 self.http_config.as_mut()
+            }
+
+            fn step(
+                &self,
+                context: &crate::render::Context<'_>,
+                answers: &[crate::message::Answer],
+            ) -> Result<crate::message::Step, String> {
+                self.advance(context, answers)
             }
         }
     };
@@ -180,7 +186,47 @@ macro_rules! for_each_list {
     }};
 }
 
+/// Finds the integration of a kind by its index and asks it for the next step.
+macro_rules! find_integration {
+    ($receiver:expr, $kind:expr, $index:expr, $found:ident => $body:expr, [$($list:ident: $config:ident),* $(,)?]) => {
+        match $kind {
+            $( <$config as Integration>::KIND => $receiver.$list.get($index).map(|$found| $body), )*
+            _ => None,
+        }
+    };
+}
+
 impl Receiver {
+    /// The next step of a delivery by one of the integrations; None where there is no such integration.
+    pub(crate) fn step(
+        &self,
+        kind: &str,
+        index: usize,
+        context: &Context<'_>,
+        answers: &[Answer],
+    ) -> Option<Result<Step, String>> {
+        find_integration!(self, kind, index, found => found.step(context, answers), [
+            discord_configs: DiscordConfig,
+            email_configs: EmailConfig,
+            incidentio_configs: IncidentioConfig,
+            jira_configs: JiraConfig,
+            mattermost_configs: MattermostConfig,
+            msteams_configs: MsTeamsConfig,
+            msteamsv2_configs: MsTeamsV2Config,
+            opsgenie_configs: OpsGenieConfig,
+            pagerduty_configs: PagerdutyConfig,
+            pushover_configs: PushoverConfig,
+            rocketchat_configs: RocketchatConfig,
+            slack_configs: SlackConfig,
+            sns_configs: SnsConfig,
+            telegram_configs: TelegramConfig,
+            victorops_configs: VictorOpsConfig,
+            webex_configs: WebexConfig,
+            webhook_configs: WebhookConfig,
+            wechat_configs: WechatConfig,
+        ])
+    }
+
     /// Takes over from `global` what the integrations do not set themselves.
     pub(crate) fn inherit(&mut self, global: &Global) -> Result<(), String> {
         for_each_list!(self, list => for integration in list {

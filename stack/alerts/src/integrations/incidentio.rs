@@ -1,9 +1,13 @@
 //! incident.io: an alert source.
 
+use super::webhook::Message;
+
 use crate::config::http::HttpConfig;
 use crate::config::receiver::integration;
 use crate::config::values::{GoDuration, Secret, Url};
 use crate::config::yaml::{at_most_one, block};
+use crate::message::{Answer, Step, judge};
+use crate::render::Context;
 
 block! {
     /// `incidentio_configs`.
@@ -40,3 +44,31 @@ block! {
 integration!(IncidentioConfig, "incidentio", |_incidentio, _global| {
     Ok(())
 });
+
+/// incident.io refuses larger messages.
+const MAX_MESSAGE_BYTES: usize = 512 * 1024;
+
+impl IncidentioConfig {
+    fn advance(&self, context: &Context<'_>, answers: &[Answer]) -> Result<Step, String> {
+        if let Some(answer) = answers.last() {
+            return Ok(Step::Finished(judge(answer, &[], context.now)));
+        }
+        let url =
+            context.text_or_file(self.url.as_ref().map_or("", Url::as_str), &self.url_file)?;
+        let mut message = Message::new(context, "1", self.max_alerts);
+        let (http, timeout) = (self.http_config.as_ref(), self.timeout.0);
+        let mut request = context.post_json(&url, &message, http, timeout)?;
+        if request.body.len() > MAX_MESSAGE_BYTES {
+            // One alert is enough to open an incident for the group.
+            message.alerts.truncate(1);
+            request = context.post_json(&url, &message, http, timeout)?;
+        }
+        let token = context.secret(&self.alert_source_token, &self.alert_source_token_file)?;
+        if !token.is_empty() {
+            request
+                .headers
+                .push(("Authorization".to_owned(), format!("Bearer {token}")));
+        }
+        Ok(Step::Request(Box::new(request)))
+    }
+}

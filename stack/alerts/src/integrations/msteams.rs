@@ -1,9 +1,15 @@
 //! Microsoft Teams: a MessageCard to an incoming webhook of a connector.
 
+use std::time::Duration;
+
+use serde::Serialize;
+
 use crate::config::http::HttpConfig;
 use crate::config::receiver::integration;
 use crate::config::values::SecretUrl;
 use crate::config::yaml::{at_most_one, block};
+use crate::message::{Answer, Step, judge};
+use crate::render::Context;
 
 block! {
     /// `msteams_configs`.
@@ -29,3 +35,44 @@ pub(super) fn check_webhook_url(url: Option<&SecretUrl>, file: &str) -> Result<(
 }
 
 integration!(MsTeamsConfig, "msteams", |_msteams, _global| { Ok(()) });
+
+impl MsTeamsConfig {
+    fn advance(&self, context: &Context<'_>, answers: &[Answer]) -> Result<Step, String> {
+        if let Some(answer) = answers.last() {
+            return Ok(Step::Finished(judge(answer, &[], context.now)));
+        }
+        let color = if context.notification.is_firing() {
+            "8C1A1A"
+        } else {
+            "2DC72D"
+        };
+        let card = serde_json::json!({
+            "@context": "http://schema.org/extensions",
+            "type": "MessageCard",
+            "title": context.text(&self.title)?,
+            "summary": context.text(&self.summary)?,
+            "text": context.text(&self.text)?,
+            "themeColor": color,
+        });
+        post_to_webhook(
+            context,
+            self.webhook_url.as_ref(),
+            &self.webhook_url_file,
+            &card,
+            self.http_config.as_ref(),
+        )
+    }
+}
+
+/// POSTs JSON to `webhook_url`, or to the address in the file.
+pub(super) fn post_to_webhook(
+    context: &Context<'_>,
+    url: Option<&SecretUrl>,
+    file: &str,
+    body: &impl Serialize,
+    http: Option<&HttpConfig>,
+) -> Result<Step, String> {
+    let url = context.text_or_file(url.map_or("", SecretUrl::reveal), file)?;
+    let request = context.post_json(&url, body, http, Duration::ZERO)?;
+    Ok(Step::Request(Box::new(request)))
+}

@@ -6,6 +6,8 @@ use crate::config::http::HttpConfig;
 use crate::config::receiver::integration;
 use crate::config::values::{GoDuration, Secret};
 use crate::config::yaml::{at_most_one, block};
+use crate::message::{Answer, Step, judge};
+use crate::render::{Context, cut_chars, query_escape};
 
 block! {
     /// `pushover_configs`.
@@ -45,3 +47,72 @@ block! {
 }
 
 integration!(PushoverConfig, "pushover", |_pushover, _global| { Ok(()) });
+
+/// Pushover refuses longer titles, messages and links.
+const MAX_TITLE_CHARS: usize = 250;
+const MAX_MESSAGE_CHARS: usize = 1024;
+const MAX_URL_CHARS: usize = 512;
+/// Where messages go.
+const API_URL: &str = "https://api.pushover.net/1/messages.json";
+
+impl PushoverConfig {
+    fn advance(&self, context: &Context<'_>, answers: &[Answer]) -> Result<Step, String> {
+        if let Some(answer) = answers.last() {
+            return Ok(Step::Finished(judge(answer, &[], context.now)));
+        }
+        let text = |template: &str| context.text(template);
+        let message = if self.html {
+            context.html(&self.message)?
+        } else {
+            text(&self.message)?
+        };
+        let message = cut_chars(&message, MAX_MESSAGE_CHARS);
+        let message = match message.trim() {
+            "" => "(no details)",
+            some => some,
+        };
+        let flag = |is_set: bool| if is_set { "1" } else { "" }.to_owned();
+        let secs = |duration: GoDuration| duration.0.as_secs().to_string();
+        let parameters = [
+            ("device", text(&self.device)?),
+            ("expire", secs(self.expire)),
+            ("html", flag(self.html)),
+            ("message", message.to_owned()),
+            ("monospace", flag(self.monospace)),
+            ("priority", text(&self.priority)?),
+            ("retry", secs(self.retry)),
+            ("sound", text(&self.sound)?),
+            ("title", context.text_cut(&self.title, MAX_TITLE_CHARS)?),
+            (
+                "token",
+                text(&context.secret(&self.token, &self.token_file)?)?,
+            ),
+            (
+                "ttl",
+                if self.ttl.0.is_zero() {
+                    String::new()
+                } else {
+                    secs(self.ttl)
+                },
+            ),
+            ("url", context.text_cut(&self.url, MAX_URL_CHARS)?),
+            ("url_title", text(&self.url_title)?),
+            (
+                "user",
+                text(&context.secret(&self.user_key, &self.user_key_file)?)?,
+            ),
+        ];
+        let query: Vec<_> = parameters
+            .iter()
+            .filter(|(name, value)| {
+                !(value.is_empty() && matches!(*name, "html" | "monospace" | "ttl"))
+            })
+            .map(|(name, value)| format!("{name}={}", query_escape(value)))
+            .collect();
+        let url = format!("{API_URL}?{}", query.join("&"));
+        let http = self.http_config.as_ref();
+        let request =
+            context.request("POST", &url, "text/plain", Vec::new(), http, Duration::ZERO)?;
+        Ok(Step::Request(Box::new(request)))
+    }
+}

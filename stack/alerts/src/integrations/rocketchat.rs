@@ -1,9 +1,18 @@
 //! Rocket.Chat: `chat.postMessage`.
 
+use std::time::Duration;
+
+use gameday_signal::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
 use crate::config::http::HttpConfig;
 use crate::config::receiver::integration;
 use crate::config::values::{Secret, Url};
 use crate::config::yaml::{at_most_one, block};
+use crate::effect::Outcome;
+use crate::message::{Answer, Step, judge};
+use crate::render::{Context, is_empty};
 
 block! {
     /// A title with a value.
@@ -89,3 +98,113 @@ integration!(RocketchatConfig, "rocketchat", |rocketchat, global| {
     }
     Ok(())
 });
+
+#[derive(Serialize)]
+struct Message {
+    #[serde(skip_serializing_if = "is_empty")]
+    channel: String,
+    #[serde(skip_serializing_if = "is_empty")]
+    emoji: String,
+    #[serde(skip_serializing_if = "is_empty")]
+    avatar: String,
+    attachments: [Attachment; 1],
+}
+
+#[derive(Serialize)]
+struct Attachment {
+    #[serde(skip_serializing_if = "is_empty")]
+    title: String,
+    #[serde(skip_serializing_if = "is_empty")]
+    title_link: String,
+    #[serde(skip_serializing_if = "is_empty")]
+    text: String,
+    #[serde(skip_serializing_if = "is_empty")]
+    image_url: String,
+    #[serde(skip_serializing_if = "is_empty")]
+    thumb_url: String,
+    #[serde(skip_serializing_if = "is_empty")]
+    color: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fields: Vec<RocketchatField>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    actions: Vec<Value>,
+}
+
+/// Rocket.Chat cuts longer titles.
+const MAX_TITLE_CHARS: usize = 1024;
+
+impl RocketchatConfig {
+    fn advance(&self, context: &Context<'_>, answers: &[Answer]) -> Result<Step, String> {
+        if let Some(answer) = answers.last() {
+            return Ok(Step::Finished(judge_rocketchat(answer, context.now)));
+        }
+        let text = |template: &String| context.text(template);
+        let mut fields = Vec::new();
+        for field in &self.fields {
+            fields.push(RocketchatField {
+                short: Some(field.short.unwrap_or(self.short_fields)),
+                title: text(&field.title)?,
+                value: text(&field.value)?,
+            });
+        }
+        let mut actions = Vec::new();
+        for action in &self.actions {
+            // Rocket.Chat knows no other type.
+            actions.push(serde_json::json!({
+                "type": "button",
+                "text": text(&action.text)?,
+                "url": text(&action.url)?,
+                "msg": text(&action.msg)?,
+            }));
+        }
+        let message = Message {
+            channel: text(&self.channel)?,
+            emoji: text(&self.emoji)?,
+            avatar: text(&self.icon_url)?,
+            attachments: [Attachment {
+                title: context.text_cut(&self.title, MAX_TITLE_CHARS)?,
+                title_link: text(&self.title_link)?,
+                text: text(&self.text)?,
+                image_url: text(&self.image_url)?,
+                thumb_url: text(&self.thumb_url)?,
+                color: text(&self.color)?,
+                fields,
+                actions,
+            }],
+        };
+        let base = self
+            .api_url
+            .as_ref()
+            .map_or("", Url::as_str)
+            .trim_end_matches('/');
+        let url = format!("{base}/api/v1/chat.postMessage");
+        let mut request =
+            context.post_json(&url, &message, self.http_config.as_ref(), Duration::ZERO)?;
+        let token = context.secret(&self.token, &self.token_file)?;
+        let user = context.secret(&self.token_id, &self.token_id_file)?;
+        request.headers.push(("X-Auth-Token".to_owned(), token));
+        request.headers.push(("X-User-Id".to_owned(), user));
+        Ok(Step::Request(Box::new(request)))
+    }
+}
+
+/// Rocket.Chat answers errors with status 200 too.
+fn judge_rocketchat(answer: &Answer, now: Timestamp) -> Outcome {
+    let outcome = judge(answer, &[], now);
+    if outcome != Outcome::Delivered {
+        return outcome;
+    }
+    match serde_json::from_slice::<Value>(&answer.body) {
+        Ok(told) if told["success"] == Value::Bool(true) => Outcome::Delivered,
+        Ok(told) => Outcome::Failed {
+            error: format!(
+                "error response from Rocketchat: {}",
+                told["error"].as_str().unwrap_or_default()
+            ),
+        },
+        Err(_) => Outcome::Retry {
+            after: None,
+            error: format!("could not unmarshal JSON response {:?}", answer.excerpt()),
+        },
+    }
+}

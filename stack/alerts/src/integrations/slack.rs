@@ -1,10 +1,16 @@
 //! Slack: incoming webhooks and `chat.postMessage`.
 
+use gameday_signal::Timestamp;
+use serde::{Deserialize, Serialize};
+
 use crate::config::global::SLACK_POST_MESSAGE;
 use crate::config::http::HttpConfig;
 use crate::config::receiver::integration;
 use crate::config::values::{GoDuration, Secret, SecretUrl, Url};
 use crate::config::yaml::{at_most_one, block};
+use crate::effect::Outcome;
+use crate::message::{Answer, Step, judge};
+use crate::render::{Context, is_empty, is_false};
 
 block! {
     /// The question that is asked before an action is taken.
@@ -159,3 +165,195 @@ integration!(SlackConfig, "slack", |slack, global| {
     }
     Ok(())
 });
+
+#[derive(Serialize)]
+struct Message {
+    #[serde(skip_serializing_if = "is_empty")]
+    channel: String,
+    #[serde(skip_serializing_if = "is_empty")]
+    username: String,
+    #[serde(skip_serializing_if = "is_empty")]
+    icon_emoji: String,
+    #[serde(skip_serializing_if = "is_empty")]
+    icon_url: String,
+    #[serde(skip_serializing_if = "is_false")]
+    link_names: bool,
+    #[serde(skip_serializing_if = "is_empty")]
+    text: String,
+    attachments: [Attachment; 1],
+}
+
+#[derive(Serialize)]
+struct Attachment {
+    #[serde(skip_serializing_if = "is_empty")]
+    title: String,
+    #[serde(skip_serializing_if = "is_empty")]
+    title_link: String,
+    #[serde(skip_serializing_if = "is_empty")]
+    pretext: String,
+    text: String,
+    fallback: String,
+    callback_id: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fields: Vec<SlackField>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    actions: Vec<SlackAction>,
+    #[serde(skip_serializing_if = "is_empty")]
+    image_url: String,
+    #[serde(skip_serializing_if = "is_empty")]
+    thumb_url: String,
+    footer: String,
+    #[serde(skip_serializing_if = "is_empty")]
+    color: String,
+    mrkdwn_in: Vec<String>,
+}
+
+/// What Slack answers in JSON; a webhook answers the text `ok`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SlackAnswer {
+    ok: bool,
+    error: String,
+}
+
+/// Slack cuts longer titles.
+const MAX_TITLE_CHARS: usize = 1024;
+
+impl SlackConfig {
+    fn advance(&self, context: &Context<'_>, answers: &[Answer]) -> Result<Step, String> {
+        if let Some(answer) = answers.last() {
+            return Ok(Step::Finished(judge_slack(
+                answer,
+                &context.text(&self.channel)?,
+                context.now,
+            )));
+        }
+        let message = self.message(context)?;
+        let token = context.secret(&self.app_token, &self.app_token_file)?;
+        let url = match (&self.app_url, &self.api_url) {
+            (Some(url), _) if !token.is_empty() => url.as_str().to_owned(),
+            (_, Some(url)) => url.reveal().to_owned(),
+            _ => context.text_or_file("", &self.api_url_file)?,
+        };
+        let http = self.http_config.as_ref();
+        let mut request = context.post_json(&url, &message, http, self.timeout.0)?;
+        if !token.is_empty() {
+            let header = ("Authorization".to_owned(), format!("Bearer {token}"));
+            request.headers.push(header);
+        }
+        Ok(Step::Request(Box::new(request)))
+    }
+
+    fn message(&self, context: &Context<'_>) -> Result<Message, String> {
+        let text = |template: &String| context.text(template);
+        let mrkdwn_in = if self.mrkdwn_in.is_empty() {
+            ["fallback", "pretext", "text"].map(str::to_owned).to_vec()
+        } else {
+            self.mrkdwn_in.clone()
+        };
+        let fields = self.fields.iter().map(|field| {
+            Ok(SlackField {
+                title: text(&field.title)?,
+                value: text(&field.value)?,
+                short: Some(field.short.unwrap_or(self.short_fields)),
+            })
+        });
+        let actions = self
+            .actions
+            .iter()
+            .map(|action| expand_action(action, context));
+        Ok(Message {
+            channel: text(&self.channel)?,
+            username: text(&self.username)?,
+            icon_emoji: text(&self.icon_emoji)?,
+            icon_url: text(&self.icon_url)?,
+            link_names: self.link_names,
+            text: text(&self.message_text)?,
+            attachments: [Attachment {
+                title: context.text_cut(&self.title, MAX_TITLE_CHARS)?,
+                title_link: text(&self.title_link)?,
+                pretext: text(&self.pretext)?,
+                text: text(&self.text)?,
+                fallback: text(&self.fallback)?,
+                callback_id: text(&self.callback_id)?,
+                fields: fields.collect::<Result<_, String>>()?,
+                actions: actions.collect::<Result<_, String>>()?,
+                image_url: text(&self.image_url)?,
+                thumb_url: text(&self.thumb_url)?,
+                footer: text(&self.footer)?,
+                color: text(&self.color)?,
+                mrkdwn_in,
+            }],
+        })
+    }
+}
+
+fn expand_action(action: &SlackAction, context: &Context<'_>) -> Result<SlackAction, String> {
+    let text = |template: &String| context.text(template);
+    let confirm = match &action.confirm {
+        Some(confirm) => Some(SlackConfirmation {
+            text: text(&confirm.text)?,
+            title: text(&confirm.title)?,
+            ok_text: text(&confirm.ok_text)?,
+            dismiss_text: text(&confirm.dismiss_text)?,
+        }),
+        None => None,
+    };
+    Ok(SlackAction {
+        kind: text(&action.kind)?,
+        text: text(&action.text)?,
+        url: text(&action.url)?,
+        style: text(&action.style)?,
+        name: text(&action.name)?,
+        value: text(&action.value)?,
+        confirm,
+    })
+}
+
+/// Slack answers errors with status 200 too.
+fn judge_slack(answer: &Answer, channel: &str, now: Timestamp) -> Outcome {
+    let outcome = judge(answer, &[], now);
+    let in_channel = |error: String| format!("channel {channel:?}: {error}");
+    match outcome {
+        Outcome::Delivered => {}
+        Outcome::Retry { after, error } => {
+            return Outcome::Retry {
+                after,
+                error: in_channel(error),
+            };
+        }
+        Outcome::Failed { error } => {
+            return Outcome::Failed {
+                error: in_channel(error),
+            };
+        }
+    }
+    let is_json = answer
+        .header("Content-Type")
+        .is_some_and(|kind| kind.starts_with("application/json"));
+    if !is_json {
+        return if answer.body == b"ok" {
+            Outcome::Delivered
+        } else {
+            Outcome::Failed {
+                error: in_channel(format!(
+                    "received an error response from Slack: {}",
+                    answer.excerpt()
+                )),
+            }
+        };
+    }
+    match serde_json::from_slice::<SlackAnswer>(&answer.body) {
+        Ok(SlackAnswer { ok: true, .. }) => Outcome::Delivered,
+        Ok(SlackAnswer { error, .. }) => Outcome::Failed {
+            error: in_channel(format!("error response from Slack: {error}")),
+        },
+        Err(_) => Outcome::Retry {
+            after: None,
+            error: in_channel(format!(
+                "could not unmarshal JSON response {:?}",
+                answer.excerpt()
+            )),
+        },
+    }
+}

@@ -1,11 +1,15 @@
 //! Amazon SNS: `Publish`, signed with AWS signature version 4.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::config::http::HttpConfig;
 use crate::config::receiver::integration;
 use crate::config::values::Secret;
 use crate::config::yaml::block;
+use crate::message::{Answer, Step, judge};
+use crate::render::{Context, query_escape};
+use crate::sigv4::Signer;
 
 block! {
     /// With which key a request is signed.
@@ -53,3 +57,99 @@ block! {
 }
 
 integration!(SnsConfig, "sns", |_sns, _global| { Ok(()) });
+
+/// Amazon refuses larger messages, and longer text messages to phones.
+const MAX_MESSAGE_BYTES: usize = 256 * 1024;
+const MAX_SMS_BYTES: usize = 1600;
+const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
+
+impl SnsConfig {
+    fn advance(&self, context: &Context<'_>, answers: &[Answer]) -> Result<Step, String> {
+        if let Some(answer) = answers.last() {
+            return Ok(Step::Finished(judge(answer, &[], context.now)));
+        }
+        let sigv4 = &self.sigv4;
+        if sigv4.region.is_empty() {
+            return Err("region not configured in sns.sigv4.region".to_owned());
+        }
+        if sigv4.access_key.is_empty() || !sigv4.role_arn.is_empty() || !sigv4.profile.is_empty() {
+            return Err(
+                "sns: only sigv4.access_key and sigv4.secret_key are used; profile, role_arn and the credentials of the machine are not".to_owned(),
+            );
+        }
+        let url = match context.text(&self.api_url)? {
+            url if url.is_empty() => format!("https://sns.{}.amazonaws.com/", sigv4.region),
+            url if url.ends_with('/') => url,
+            url => format!("{url}/"),
+        };
+        let body = self.form(context)?.into_bytes();
+        let after_scheme = url.split_once("//").map_or(url.as_str(), |(_, rest)| rest);
+        let (host, path) = after_scheme.split_once('/').unwrap_or((after_scheme, ""));
+        let signer = Signer {
+            access_key: &sigv4.access_key,
+            secret_key: sigv4.secret_key.reveal(),
+            region: &sigv4.region,
+            service: "sns",
+            now: context.now,
+        };
+        let signed = signer.headers(host, &format!("/{path}"), FORM, &body);
+        let http = self.http_config.as_ref();
+        let mut request = context.request("POST", &url, FORM, body, http, Duration::ZERO)?;
+        request.headers.extend(signed);
+        Ok(Step::Request(Box::new(request)))
+    }
+
+    /// The parameters of `Publish`.
+    fn form(&self, context: &Context<'_>) -> Result<String, String> {
+        let mut pairs = vec![
+            ("Action".to_owned(), "Publish".to_owned()),
+            ("Version".to_owned(), "2010-03-31".to_owned()),
+        ];
+        let topic = context.text(&self.topic_arn)?;
+        if topic.ends_with(".fifo") {
+            for name in ["MessageDeduplicationId", "MessageGroupId"] {
+                pairs.push((name.to_owned(), context.group_hash()));
+            }
+        }
+        let phone = context.text(&self.phone_number)?;
+        let limit = if phone.is_empty() {
+            MAX_MESSAGE_BYTES
+        } else {
+            MAX_SMS_BYTES
+        };
+        let message = context.text(&self.message)?;
+        let end = (0..=limit.min(message.len()))
+            .rev()
+            .find(|end| message.is_char_boundary(*end))
+            .unwrap_or_default();
+        for (name, value) in [
+            ("TopicArn", topic),
+            ("PhoneNumber", phone),
+            ("TargetArn", context.text(&self.target_arn)?),
+            ("Subject", context.text(&self.subject)?),
+            ("Message", message[..end].to_owned()),
+        ] {
+            if !value.is_empty() {
+                pairs.push((name.to_owned(), value));
+            }
+        }
+        let mut attributes = Vec::new();
+        for (name, value) in &self.attributes {
+            attributes.push((context.text(name)?, context.text(value)?));
+        }
+        if end < message.len() {
+            attributes.push(("truncated".to_owned(), "true".to_owned()));
+        }
+        for (index, (name, value)) in attributes.into_iter().enumerate() {
+            let entry = format!("MessageAttributes.entry.{}", index + 1);
+            pairs.push((format!("{entry}.Name"), name));
+            pairs.push((format!("{entry}.Value.DataType"), "String".to_owned()));
+            pairs.push((format!("{entry}.Value.StringValue"), value));
+        }
+        let pairs: Vec<_> = pairs
+            .iter()
+            .map(|(name, value)| format!("{name}={}", query_escape(value).replace('+', "%20")))
+            .collect();
+        Ok(pairs.join("&"))
+    }
+}

@@ -1,11 +1,14 @@
 //! VictorOps (Splunk On-Call): the generic REST endpoint.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::config::http::HttpConfig;
 use crate::config::receiver::integration;
 use crate::config::values::{Secret, Url};
 use crate::config::yaml::{at_most_one, block};
+use crate::message::{Answer, Step, judge};
+use crate::render::{Context, cut_chars};
 
 block! {
     /// `victorops_configs`.
@@ -67,3 +70,47 @@ integration!(VictorOpsConfig, "victorops", |victorops, global| {
     }
     Ok(())
 });
+
+/// VictorOps refuses longer messages.
+const MAX_MESSAGE_CHARS: usize = 20_480;
+
+impl VictorOpsConfig {
+    fn advance(&self, context: &Context<'_>, answers: &[Answer]) -> Result<Step, String> {
+        if let Some(answer) = answers.last() {
+            return Ok(Step::Finished(judge(answer, &[], context.now)));
+        }
+        let message_type = context.text(&self.message_type)?;
+        let message_type = if !context.notification.is_firing() {
+            "RECOVERY"
+        } else if matches!(message_type.as_str(), "INFO" | "WARNING" | "CRITICAL") {
+            &message_type
+        } else {
+            "CRITICAL"
+        };
+        let mut message = BTreeMap::from([
+            ("message_type".to_owned(), message_type.to_owned()),
+            ("entity_id".to_owned(), context.group_hash()),
+            (
+                "entity_display_name".to_owned(),
+                context.text(&self.entity_display_name)?,
+            ),
+            (
+                "state_message".to_owned(),
+                cut_chars(&context.text(&self.state_message)?, MAX_MESSAGE_CHARS),
+            ),
+            (
+                "monitoring_tool".to_owned(),
+                context.text(&self.monitoring_tool)?,
+            ),
+        ]);
+        for (name, value) in &self.custom_fields {
+            message.insert(name.clone(), context.text(value)?);
+        }
+        let key = context.secret(&self.api_key, &self.api_key_file)?;
+        let base = self.api_url.as_ref().map_or("", Url::as_str);
+        let url = format!("{base}{key}/{}", context.text(&self.routing_key)?);
+        let request =
+            context.post_json(&url, &message, self.http_config.as_ref(), Duration::ZERO)?;
+        Ok(Step::Request(Box::new(request)))
+    }
+}

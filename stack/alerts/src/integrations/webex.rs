@@ -4,6 +4,8 @@ use crate::config::http::HttpConfig;
 use crate::config::receiver::integration;
 use crate::config::values::Url;
 use crate::config::yaml::block;
+use crate::message::{Answer, Step, judge};
+use crate::render::{Context, cut_bytes};
 
 block! {
     /// `webex_configs`.
@@ -38,3 +40,22 @@ integration!(WebexConfig, "webex", |webex, global| {
         None => Err("no global Webex URL set".to_owned()),
     }
 });
+
+/// Webex refuses longer messages.
+const MAX_MESSAGE_BYTES: usize = 7439;
+
+impl WebexConfig {
+    fn advance(&self, context: &Context<'_>, answers: &[Answer]) -> Result<Step, String> {
+        if let Some(answer) = answers.last() {
+            return Ok(Step::Finished(judge(answer, &[], context.now)));
+        }
+        let message = serde_json::json!({
+            "markdown": cut_bytes(&context.text(&self.message)?, MAX_MESSAGE_BYTES),
+            "roomId": context.text(&self.room_id)?,
+        });
+        let url = self.api_url.as_ref().map_or("", Url::as_str);
+        let http = self.http_config.as_ref();
+        let request = context.post_json(url, &message, http, std::time::Duration::ZERO)?;
+        Ok(Step::Request(Box::new(request)))
+    }
+}

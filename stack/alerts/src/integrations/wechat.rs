@@ -1,9 +1,16 @@
 //! WeChat Work: `message/send` of the application API.
 
+use std::time::Duration;
+
+use serde::Deserialize;
+
 use crate::config::http::HttpConfig;
 use crate::config::receiver::integration;
 use crate::config::values::{Secret, Url};
 use crate::config::yaml::{at_most_one, block};
+use crate::effect::Outcome;
+use crate::message::{Answer, Step, judge};
+use crate::render::{Context, query_escape};
 
 block! {
     /// `wechat_configs`.
@@ -62,3 +69,91 @@ integration!(WechatConfig, "wechat", |wechat, global| {
     }
     Ok(())
 });
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WechatAnswer {
+    access_token: String,
+    errcode: i64,
+    errmsg: String,
+}
+
+/// The access token has expired.
+const TOKEN_EXPIRED: i64 = 42_001;
+
+impl WechatConfig {
+    /// First a token, then the message.
+    fn advance(&self, context: &Context<'_>, answers: &[Answer]) -> Result<Step, String> {
+        let base = self.api_url.as_ref().map_or("", Url::as_str);
+        let corp_id = context.text(&self.corp_id)?;
+        let told = match answers.last() {
+            None => {
+                let secret =
+                    context.text(&context.secret(&self.api_secret, &self.api_secret_file)?)?;
+                let url = format!(
+                    "{base}gettoken?corpid={}&corpsecret={}",
+                    query_escape(&corp_id),
+                    query_escape(&secret)
+                );
+                let http = self.http_config.as_ref();
+                let request = context.request(
+                    "GET",
+                    &url,
+                    "application/json",
+                    Vec::new(),
+                    http,
+                    Duration::ZERO,
+                )?;
+                return Ok(Step::Request(Box::new(request)));
+            }
+            Some(answer) => {
+                let outcome = judge(answer, &[], context.now);
+                if outcome != Outcome::Delivered {
+                    return Ok(Step::Finished(outcome));
+                }
+                serde_json::from_slice::<WechatAnswer>(&answer.body)
+                    .map_err(|error| format!("could not unmarshal JSON response: {error}"))?
+            }
+        };
+        if answers.len() > 1 {
+            return Ok(Step::Finished(match told.errcode {
+                0 => Outcome::Delivered,
+                TOKEN_EXPIRED => Outcome::Retry {
+                    after: None,
+                    error: told.errmsg,
+                },
+                _ => Outcome::Failed { error: told.errmsg },
+            }));
+        }
+        if told.access_token.is_empty() {
+            return Err(format!("invalid APISecret for CorpID: {corp_id}"));
+        }
+        let content = serde_json::json!({ "content": context.text(&self.message)? });
+        let nothing = serde_json::json!({ "content": "" });
+        let is_markdown = self.message_type == "markdown";
+        let mut message = serde_json::json!({
+            "text": if is_markdown { &nothing } else { &content },
+            "safe": "0",
+            "msgtype": self.message_type,
+            "markdown": if is_markdown { &content } else { &nothing },
+        });
+        for (name, template) in [
+            ("touser", &self.to_user),
+            ("toparty", &self.to_party),
+            ("totag", &self.to_tag),
+            ("agentid", &self.agent_id),
+        ] {
+            let value = context.text(template)?;
+            if !value.is_empty() {
+                message[name] = value.into();
+            }
+        }
+        let url = format!(
+            "{base}message/send?access_token={}",
+            query_escape(&told.access_token)
+        );
+        let request =
+            context.post_json(&url, &message, self.http_config.as_ref(), Duration::ZERO)?;
+        Ok(Step::Request(Box::new(request)))
+    }
+}
