@@ -278,6 +278,70 @@ pub(super) fn table(chart: &Chart, timeline: &Timeline<'_>) -> Vec<(Timestamp, V
         .collect()
 }
 
+/// The course of a series in a line of text.
+pub(super) struct Course {
+    pub(super) name: String,
+    pub(super) sparkline: String,
+    /// The greatest value and when it came; none where there is no value.
+    pub(super) greatest: Option<String>,
+}
+
+/// The courses of the series of a chart, `columns` characters each, over the stretch of time that the chart shows. All share one
+/// scale; a column shows the greatest value that held in it, a dot shows none.
+pub(super) fn courses(chart: &Chart, timeline: &Timeline<'_>, columns: usize) -> Vec<Course> {
+    let shown = shown_points(chart, timeline);
+    let values = ValueAxis::of(chart, &shown);
+    chart
+        .series
+        .iter()
+        .zip(&shown)
+        .map(|(series, points)| {
+            let finite = points.iter().filter(|(_, value)| value.is_finite());
+            let greatest = finite.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)));
+            Course {
+                name: series.name.clone(),
+                sparkline: sparkline(points, timeline, &values, columns),
+                greatest: greatest.map(|(at, value)| {
+                    let value = text::with_unit(*value, &chart.unit);
+                    format!("greatest {value} at {}", timeline.since(*at))
+                }),
+            }
+        })
+        .collect()
+}
+
+fn sparkline(
+    points: &[(Timestamp, f64)],
+    timeline: &Timeline<'_>,
+    values: &ValueAxis,
+    columns: usize,
+) -> String {
+    const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let (from, until) = (timeline.focus.from, timeline.focus.until);
+    let width = until.since(from) / u32::try_from(columns).unwrap_or(1).max(1);
+    let mut start = from;
+    (0..columns)
+        .map(|_| {
+            let end = start + width;
+            let first = points.partition_point(|(at, _)| *at < start);
+            let last = points.partition_point(|(at, _)| *at < end);
+            let held = held_at(points, start);
+            let inside = points[first..last.max(first)]
+                .iter()
+                .map(|(_, value)| *value);
+            let greatest = inside
+                .chain(held)
+                .filter(|value| !value.is_nan())
+                .max_by(f64::total_cmp);
+            start = end;
+            greatest.map_or('·', |value| {
+                let share = (value - values.min) / (values.max - values.min);
+                BLOCKS[(share.clamp(0.0, 1.0) * 7.0).round() as usize]
+            })
+        })
+        .collect()
+}
+
 /// The last value at or before `at`; `points` are in the order of time.
 fn held_at(points: &[(Timestamp, f64)], at: Timestamp) -> Option<f64> {
     let after = points.partition_point(|(own, _)| *own <= at);
@@ -416,6 +480,27 @@ mod tests {
         assert_eq!(
             shown_points(&chart, &timeline),
             [[(secs(29_760), 1.0), (secs(30_100), 2.0)]]
+        );
+    }
+
+    #[test]
+    fn a_course_is_a_line_of_text() {
+        let scenario = scenario();
+        let chart = Chart {
+            unit: "ratio".to_owned(),
+            series: vec![series(&[
+                (76, 0.0),
+                (152, 1.0),
+                (228, 0.5),
+                (380, f64::NAN),
+            ])],
+            ..Chart::default()
+        };
+        let courses = courses(&chart, &Timeline::new(&scenario), 10);
+        assert_eq!(courses[0].sparkline, "·▁█▅▅·····");
+        assert_eq!(
+            courses[0].greatest.as_deref(),
+            Some("greatest 100 % at +2m32s")
         );
     }
 

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthChar;
 
-use super::lines::{Line, Timeline, Tone, reached_ms, theoretical};
+use super::chart::{courses, threshold_name};
+use super::lines::{Line, Timeline, Tone, moment_time, reached_ms, theoretical};
 use super::moments::{Incident, Mark, Moment};
 use super::record::{Expectation, Outcome, RunRecord, StepRecord, StepStatus, Verdict};
 use super::stages::Stage;
@@ -60,6 +61,7 @@ pub fn render_console(record: &RunRecord, options: ConsoleOptions) -> String {
             let line = format!("  ✗ unexpected alert {}", text::alert(&unexpected.labels));
             page.block(&[(bad(), &line)], 4);
         }
+        page.charts(&timeline);
         page.verdict(&scenario.verdict);
     }
     page.blank();
@@ -361,7 +363,7 @@ impl Page {
         self.block(&[(Style::new().bold(), &head), (soft(), &expectation)], 4);
         for moment in Moment::ALL {
             let at = incident.moments.get(moment);
-            let when = at.map_or_else(|| "not reached".to_owned(), |mark| timeline.since(mark.at));
+            let when = moment_time(incident, moment, timeline);
             let style = if at.is_some() { Style::new() } else { soft() };
             let line = format!("    {:<4} {:<32} {when}", moment.symbol(), moment.name());
             let bound = theoretical(incident, moment, timeline).map_or_else(
@@ -408,6 +410,28 @@ impl Page {
                 stage.setting
             );
             self.block(&[(Style::new(), &line)], 9);
+        }
+    }
+
+    /// A line for each series: its name, its course, and its extremes.
+    fn charts(&mut self, timeline: &Timeline<'_>) {
+        const COURSE_COLUMNS: usize = 32;
+        for chart in &timeline.scenario.charts {
+            self.blank();
+            let title = format!("  {}", chart.title);
+            let thresholds: Vec<String> = chart
+                .thresholds
+                .iter()
+                .map(|threshold| threshold_name(threshold, &chart.unit))
+                .collect();
+            let thresholds = format!("  {}", thresholds.join(", "));
+            self.block(&[(Style::new().bold(), &title), (soft(), &thresholds)], 4);
+            for course in courses(chart, timeline, COURSE_COLUMNS) {
+                let name = text::clip(&text::visible(&course.name), 22);
+                let line = format!("    {name:<22} {}  ", course.sparkline);
+                let greatest = course.greatest.unwrap_or_else(|| "no value".to_owned());
+                self.block(&[(Style::new(), &line), (soft(), &greatest)], 8);
+            }
         }
     }
 

@@ -16,7 +16,9 @@ use super::chart::{self, draw_chart};
 use super::console::compress_note;
 use super::drill_down::DrillDown;
 use super::lanes::draw_lanes;
-use super::lines::{Line, Timeline, fault_end, focus_note, reached_ms, stage_time, theoretical};
+use super::lines::{
+    Line, Timeline, fault_end, focus_note, moment_time, reached_ms, stage_time, theoretical,
+};
 use super::markdown::quantile_name;
 use super::message::{Message, Part, Run, RunLine, message};
 use super::moments::{Incident, Moment};
@@ -163,6 +165,7 @@ struct ScenarioView {
     lines: Vec<LineView>,
     lines_left: usize,
     lanes: Option<Value>,
+    muted: bool,
     messages: Vec<MessageView>,
     messages_left: usize,
     charts: Vec<ChartView>,
@@ -215,6 +218,7 @@ impl ScenarioView {
             lines: lines(timeline, &id),
             lines_left: timeline.lines.len().saturating_sub(ENTRIES_MAX),
             lanes: draw_lanes(timeline, &format!("{id}-lanes")).map(drawing),
+            muted: timeline.incidents.iter().any(|own| own.muted.is_some()),
             messages_left: messages.len().saturating_sub(MESSAGES_MAX),
             messages: messages.into_iter().take(MESSAGES_MAX).collect(),
             charts: scenario
@@ -379,6 +383,7 @@ struct IncidentView {
     expectation: &'static str,
     /// Whether nobody need look at it: it was allowed and never fired.
     minor: bool,
+    muted: String,
     value: String,
     annotations: Vec<AnnotationView>,
     moments: Vec<MomentView>,
@@ -422,8 +427,7 @@ impl IncidentView {
             MomentView {
                 symbol: moment.symbol(),
                 name: moment.name(),
-                since: mark
-                    .map_or_else(|| "not reached".to_owned(), |mark| timeline.since(mark.at)),
+                since: text::visible(&moment_time(incident, moment, timeline)),
                 clock: mark.map_or_else(String::new, |mark| text::clock(mark.at)),
                 earliest,
                 late: late.unwrap_or_default(),
@@ -447,6 +451,10 @@ impl IncidentView {
             labels: text::visible(&text::labels(&incident.labels)),
             expectation: incident.expectation.as_str(),
             minor: incident.expectation != Expectation::Expected && !incident.fired(),
+            muted: incident.muted.as_ref().map_or_else(String::new, |muted| {
+                let at = timeline.since(muted.mark.at);
+                format!("{} at {at}", text::visible(&muted.reason))
+            }),
             value: incident.value.map_or_else(String::new, text::number),
             annotations: annotations.collect(),
             moments: moments.collect(),

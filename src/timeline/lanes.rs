@@ -165,7 +165,12 @@ fn draw_incident(
     if let Some(firing) = firing {
         bar(svg, (firing, over), y, "bar-firing", "firing");
     }
-    for (mark, sign) in [(moments.notified, "N"), (moments.resolved_notified, "R")] {
+    let muted = incident.muted.as_ref().map(|muted| muted.mark);
+    for (mark, sign) in [
+        (muted, "M"),
+        (moments.notified, "N"),
+        (moments.resolved_notified, "R"),
+    ] {
         if let Some(x) = x(mark) {
             let _ = writeln!(
                 svg,
@@ -192,6 +197,7 @@ fn describe(timeline: &Timeline<'_>, lanes: &[Lane<'_>]) -> String {
         };
         say("pending", moments.pending);
         say("firing", moments.firing);
+        say("muted", incident.muted.as_ref().map(|muted| muted.mark));
         say("notified", moments.notified);
         say("no longer seen", incident.dropped);
         say("resolved", moments.resolved);

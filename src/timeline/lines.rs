@@ -94,7 +94,8 @@ impl Focus {
         let (Some(first), Some(last)) = (instants.clone().min(), instants.max()) else {
             return whole;
         };
-        let room = last.since(first).max(Duration::from_secs(60)) * 2 / 5;
+        let room_secs = (last.since(first).as_secs() * 2 / 5).next_multiple_of(60);
+        let room = Duration::from_secs(room_secs.max(60));
         let cut = Self {
             from: (first - room).max(whole.from),
             until: (last + room).min(whole.until),
@@ -458,12 +459,24 @@ pub(super) fn theoretical(
         Moment::T5 => known.notified,
         _ => return None,
     };
-    let earliest = timeline.since(bounds.earliest);
+    let mut earliest = timeline.since(bounds.earliest);
+    if bounds.latest > bounds.earliest {
+        earliest = format!("{earliest} to {}", timeline.since(bounds.latest));
+    }
     let late = incident
         .moments
         .get(moment)
         .map(|mark| text::signed_ms(mark.at.as_millis() - bounds.earliest.as_millis()));
     Some((earliest, late))
+}
+
+/// When a moment was reached, for people; a page that was not sent because it was muted says so.
+pub(super) fn moment_time(incident: &Incident, moment: Moment, timeline: &Timeline<'_>) -> String {
+    match (incident.moments.get(moment), &incident.muted) {
+        (Some(mark), _) => timeline.since(mark.at),
+        (None, Some(muted)) if moment == Moment::T5 => format!("not reached ({})", muted.reason),
+        (None, _) => "not reached".to_owned(),
+    }
 }
 
 /// A measured time for people.

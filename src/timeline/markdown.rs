@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use super::chart::{courses, threshold_name};
 use super::console::compress_note;
 use super::drill_down::DrillDown;
-use super::lines::{Timeline, reached_ms, stage_time, theoretical};
+use super::lines::{Timeline, moment_time, reached_ms, stage_time, theoretical};
 use super::message::{Message, Run, message};
 use super::moments::{Incident, Moment};
 use super::record::{Outcome, RunRecord, StepRecord, StepStatus};
@@ -81,6 +82,7 @@ fn write_scenario(md: &mut String, timeline: &Timeline<'_>) {
     }
     write_events(md, timeline);
     write_messages(md, timeline);
+    write_charts(md, timeline);
     write_facts(md, timeline);
     for drill_down in &scenario.drill_downs {
         write_drill_down(md, drill_down, timeline);
@@ -150,15 +152,12 @@ fn write_incident(md: &mut String, incident: &Incident, timeline: &Timeline<'_>)
     );
     let moments = Moment::ALL.map(|moment| {
         let mark = incident.moments.get(moment);
-        let at = |shown: &dyn Fn(gameday_signal::Timestamp) -> String, missing: &str| {
-            mark.map_or_else(|| missing.to_owned(), |mark| shown(mark.at))
-        };
         let (earliest, late) = theoretical(incident, moment, timeline).unwrap_or_default();
         vec![
             moment.symbol().to_owned(),
             moment.name().to_owned(),
-            at(&|at| timeline.since(at), "not reached"),
-            at(&text::clock, ""),
+            plain(&moment_time(incident, moment, timeline)),
+            mark.map_or_else(String::new, |mark| text::clock(mark.at)),
             earliest,
             late.unwrap_or_default(),
         ]
@@ -316,6 +315,37 @@ fn runs(line: &[Run]) -> String {
             _ => plain(&run.text),
         })
         .collect()
+}
+
+/// Each series as a row with its course in block characters.
+fn write_charts(md: &mut String, timeline: &Timeline<'_>) {
+    const COURSE_COLUMNS: usize = 40;
+    if timeline.scenario.charts.is_empty() {
+        return;
+    }
+    md.push_str("### Charts\n\n");
+    let mut series = Vec::new();
+    for chart in &timeline.scenario.charts {
+        let thresholds: Vec<String> = chart
+            .thresholds
+            .iter()
+            .map(|threshold| plain(&threshold_name(threshold, &chart.unit)))
+            .collect();
+        for course in courses(chart, timeline, COURSE_COLUMNS) {
+            series.push(vec![
+                plain(&chart.title),
+                plain(&course.name),
+                cell(&course.sparkline),
+                plain(&course.greatest.unwrap_or_else(|| "no value".to_owned())),
+                thresholds.join(", "),
+            ]);
+        }
+    }
+    rows(
+        md,
+        &["Chart", "Series", "Course", "Greatest", "Thresholds"],
+        series,
+    );
 }
 
 fn write_facts(md: &mut String, timeline: &Timeline<'_>) {

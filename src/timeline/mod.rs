@@ -43,7 +43,7 @@ pub use html::render_html;
 pub use json::{Error, JSON_FORMAT, parse_json, render_json};
 pub use junit::{render_junit, render_junit_all};
 pub use markdown::render_markdown;
-pub use moments::{Incident, Mark, Measures, Moment, Moments, incidents, primary};
+pub use moments::{Incident, Mark, Measures, Moment, Moments, Muted, incidents, primary};
 pub use overview::{
     AlertCoverage, AlertScore, KnownAlert, alert_coverage, overall_verdict, overview_line,
     render_overview_html, render_overview_markdown,

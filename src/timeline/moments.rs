@@ -209,6 +209,15 @@ impl Measures {
     }
 }
 
+/// What kept an alert from being sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Muted {
+    /// When.
+    pub mark: Mark,
+    /// `inhibited`, `silenced` or `muted`, as the journal has it.
+    pub reason: String,
+}
+
 /// An alert from its first sight to its end, with the fault behind it: or an expected alert that never came.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
@@ -227,6 +236,8 @@ pub struct Incident {
     pub slo: Option<String>,
     /// t0 to t11.
     pub moments: Moments,
+    /// What kept it from being sent, the first time.
+    pub muted: Option<Muted>,
     /// When a pending alert that never fired was no longer seen.
     pub dropped: Option<Mark>,
     /// What is measured between the moments.
@@ -385,7 +396,14 @@ fn assemble(scenario: &ScenarioRecord, events: &[&Event], episode: Episode<'_>) 
         (Some(timing), Some(first_bad)) => timing.theoretical(first_bad.at),
         _ => None,
     };
+    let mut stages = timing.map_or_else(Vec::new, |timing| {
+        breakdown(timing, &moments, theoretical.as_ref())
+    });
+    if let (Some(delivery), failed @ 1..) = (stages.last_mut(), journal.failed_attempts(&moments)) {
+        delivery.setting = super::text::count(failed, "failed attempt", "failed attempts");
+    }
     Incident {
+        muted: journal.muted(&episode),
         annotations: episode.annotations.cloned().unwrap_or_else(Labels::empty),
         value: episode.value,
         expectation: alert.map_or(Expectation::Unexpected, |alert: &AlertRecord| {
@@ -395,9 +413,7 @@ fn assemble(scenario: &ScenarioRecord, events: &[&Event], episode: Episode<'_>) 
         slo: slo.map(str::to_owned),
         dropped: episode.dropped,
         measures: Measures::of(&moments, slo_record),
-        stages: timing.map_or_else(Vec::new, |timing| {
-            breakdown(timing, &moments, theoretical.as_ref())
-        }),
+        stages,
         theoretical,
         moments,
         labels: episode.labels,
@@ -482,6 +498,52 @@ impl<'a> Journal<'a> {
             resolved: episode.resolved,
             resolved_notified,
         }
+    }
+
+    /// The first time that the alert was kept from being sent.
+    fn muted(&self, episode: &Episode<'_>) -> Option<Muted> {
+        let from = episode.first_seen()?;
+        let until = episode.resolved.map_or(Timestamp::MAX, |mark| mark.at);
+        let start = self.events.partition_point(|event| event.at < from.at);
+        self.events[start..]
+            .iter()
+            .take_while(|event| event.at <= until)
+            .find_map(|event| match &event.kind {
+                EventKind::NotificationMuted { alerts, reason, .. }
+                    if holds(alerts, &episode.labels) =>
+                {
+                    Some(Muted {
+                        mark: mark(event),
+                        reason: reason.clone(),
+                    })
+                }
+                _ => None,
+            })
+    }
+
+    /// How often the delivery failed between t4 and t5, to the receiver that was told in the end; to any if none was.
+    fn failed_attempts(&self, moments: &Moments) -> u64 {
+        let Some(firing) = moments.firing else {
+            return 0;
+        };
+        let until = moments.notified.map_or(Timestamp::MAX, |mark| mark.at);
+        let between = || {
+            let start = self.events.partition_point(|event| event.at < firing.at);
+            self.events[start..]
+                .iter()
+                .take_while(|event| event.at <= until)
+        };
+        let told = moments.notified.and_then(|mark| {
+            between().find_map(|event| match &event.kind {
+                EventKind::Notified { receiver, .. } if event.seq == mark.event => Some(receiver),
+                _ => None,
+            })
+        });
+        let failed = between().filter(|event| {
+            matches!(&event.kind, EventKind::NotificationFailed { receiver, .. }
+                if told.is_none_or(|told| told == receiver))
+        });
+        failed.count() as u64
     }
 
     /// A step cleared the fault, or a version was rolled back, whichever came first.

@@ -330,7 +330,8 @@ pub struct StepFailure {
     pub query: String,
     /// The nearest entries of the journal, by their `seq`.
     pub nearest: Vec<u64>,
-    /// Where to look further: an address, or a place in the report.
+    /// Where to look further: an address, or a place in the report such as `index.html#s1-drill`, the drill-downs of its first
+    /// scenario.
     pub link: Option<String>,
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::moments::Incident;
+use super::moments::{Incident, Moment};
 use super::stages::Stage;
 use super::svg::{self, n};
 use super::text;
@@ -50,15 +50,25 @@ pub(super) fn draw_stages(incident: &Incident, id: &str) -> Option<String> {
     );
     let _ = writeln!(
         svg,
-        "<text class=\"tick\" x=\"{}\" y=\"{}\">t1</text><text class=\"tick\" x=\"{}\" y=\"{}\" text-anchor=\"end\">t5 +{}</text>",
+        "<text class=\"tick\" x=\"{}\" y=\"{}\">t1</text><text class=\"tick\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{} +{}</text>",
         n(LEFT),
         n(HEIGHT - 6.0),
-        n(LEFT + observed.as_secs_f64() * scale),
+        // A short bar leaves no room before its end.
+        n((LEFT + observed.as_secs_f64() * scale).max(LEFT + 110.0)),
         n(HEIGHT - 6.0),
+        last_reached(incident),
         text::duration(observed)
     );
     svg::close(&mut svg);
     Some(svg)
+}
+
+/// The last moment on the way to the page that was reached.
+fn last_reached(incident: &Incident) -> &'static str {
+    [Moment::T5, Moment::T4, Moment::T3]
+        .into_iter()
+        .find(|moment| incident.moments.get(*moment).is_some())
+        .map_or("t1", Moment::symbol)
 }
 
 fn total(stages: &[Stage], time: impl Fn(&Stage) -> Option<Duration>) -> Duration {
