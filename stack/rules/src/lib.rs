@@ -23,9 +23,11 @@ mod names;
 mod options;
 mod parse;
 mod problem;
+mod reader;
 mod recording;
 mod rules;
 mod status;
+pub mod unittest;
 mod yaml;
 
 pub use alerting::{ActiveAlert, AlertState};

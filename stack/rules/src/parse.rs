@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use gameday_query::{Position, did_you_mean};
-use gameday_signal::parse_duration;
+use gameday_query::Position;
 
 use crate::backend::ExprChecker;
 use crate::definition::{GroupDefinition, RuleDefinition, RuleFile, RuleKind};
 use crate::expand::check_template;
 use crate::names::NameValidation;
 use crate::problem::{FileErrors, Problem, Problems};
+use crate::reader::Reader;
 use crate::yaml::{self, Key, Kind, Node};
 
 /// How a rule file is read.
@@ -54,10 +54,13 @@ pub fn parse_rule_file(
     let mut reader = FileReader {
         checker,
         options,
-        problems,
+        reader: Reader {
+            problems,
+            ignore_unknown_fields: options.ignore_unknown_fields,
+        },
     };
     if let Some(at) = document.second {
-        reader.problems.add(
+        reader.reader.problems.add(
             Problem::new(at, "only the first document of the file is read")
                 .with_hint("put the groups into one document")
                 .into_warning(),
@@ -69,6 +72,7 @@ pub fn parse_rule_file(
     };
     reader.warn_of_duplicates(&groups);
     let (warnings, errors): (Vec<_>, Vec<_>) = reader
+        .reader
         .problems
         .finish()
         .into_iter()
@@ -87,7 +91,7 @@ pub fn parse_rule_file(
 struct FileReader<'a> {
     checker: &'a dyn ExprChecker,
     options: ParseOptions,
-    problems: Problems<'a>,
+    reader: Reader<'a>,
 }
 
 /// The keys of a rule before they are judged together.
@@ -103,99 +107,21 @@ struct RawRule<'a> {
 }
 
 impl FileReader<'_> {
-    fn add(&mut self, at: Position, message: impl Into<String>) {
-        self.problems.add(Problem::new(at, message));
-    }
-
-    fn unknown(&mut self, key: &Key, place: &str, known: &[&str]) {
-        if self.options.ignore_unknown_fields {
-            return;
-        }
-        let hint = did_you_mean(&key.name, known.iter().copied())
-            .unwrap_or_else(|| format!("{place} has the keys {}", known.join(", ")));
-        self.problems.add(
-            Problem::new(key.at, format!("unknown key {:?} in {place}", key.name))
-                .with_length(key.name.chars().count())
-                .with_hint(hint),
-        );
-    }
-
     fn file(&mut self, root: &Node) -> Vec<GroupDefinition> {
         let mut groups = Vec::new();
-        for (key, value) in self.entries(root, "a rule file") {
+        for (key, value) in self.reader.entries(root, "a rule file") {
             match key.name.as_str() {
                 "groups" => {
-                    for node in self.list(value, "groups") {
+                    for node in self.reader.list(value, "groups") {
                         if let Some(group) = self.group(node, &groups) {
                             groups.push(group);
                         }
                     }
                 }
-                // Mimir's and Thanos' rule files have a namespace, which promtool passes over.
-                "namespace" => {}
-                _ => self.unknown(key, "a rule file", &["groups"]),
+                _ => self.reader.unknown(key, "a rule file", &["groups"]),
             }
         }
         groups
-    }
-
-    /// The entries of a map; an error where the node is none.
-    fn entries<'n>(&mut self, node: &'n Node, what: &str) -> &'n [(Key, Node)] {
-        match &node.kind {
-            Kind::Map(entries) => entries,
-            Kind::Null => &[],
-            Kind::Scalar(_) | Kind::List(_) => {
-                self.add(node.at, format!("{what} must be a map"));
-                &[]
-            }
-        }
-    }
-
-    fn list<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Node] {
-        match &node.kind {
-            Kind::List(nodes) => nodes,
-            Kind::Null => &[],
-            Kind::Scalar(_) | Kind::Map(_) => {
-                self.add(node.at, format!("{what} must be a list"));
-                &[]
-            }
-        }
-    }
-
-    fn text(&mut self, node: &Node, what: &str) -> String {
-        match &node.kind {
-            Kind::Scalar(scalar) => scalar.text.clone(),
-            Kind::Null => String::new(),
-            Kind::List(_) | Kind::Map(_) => {
-                self.add(node.at, format!("{what} must be a text"));
-                String::new()
-            }
-        }
-    }
-
-    fn duration(&mut self, node: &Node, what: &str) -> Duration {
-        let text = self.text(node, what);
-        match parse_duration(&text) {
-            Ok(duration) => duration,
-            Err(_) if matches!(node.kind, Kind::Null) => Duration::ZERO,
-            Err(error) => {
-                self.problems.add(
-                    Problem::new(node.at, format!("{what}: {error}"))
-                        .with_length(text.chars().count()),
-                );
-                Duration::ZERO
-            }
-        }
-    }
-
-    fn texts(&mut self, node: &Node, what: &str) -> Vec<(String, String)> {
-        self.entries(node, what)
-            .iter()
-            .map(|(key, value)| {
-                let value = self.text(value, &format!("{what}: the value of {:?}", key.name));
-                (key.name.clone(), value)
-            })
-            .collect()
     }
 
     fn group(&mut self, node: &Node, before: &[GroupDefinition]) -> Option<GroupDefinition> {
@@ -210,25 +136,27 @@ impl FileReader<'_> {
         };
         let mut rules = None;
         let mut name_at = node.at;
-        for (key, value) in self.entries(node, "a group") {
+        for (key, value) in self.reader.entries(node, "a group") {
             match key.name.as_str() {
                 "name" => {
-                    group.name = self.text(value, "name");
+                    group.name = self.reader.text(value, "name");
                     name_at = value.at;
                 }
-                "interval" => group.interval = Some(self.duration(value, "interval")),
-                "query_offset" => group.query_offset = Some(self.duration(value, "query_offset")),
+                "interval" => group.interval = Some(self.reader.duration(value, "interval")),
+                "query_offset" => {
+                    group.query_offset = Some(self.reader.duration(value, "query_offset"))
+                }
                 "limit" => group.limit = self.limit(value),
                 "labels" => group.labels = self.labels(value, "a group"),
                 "rules" => rules = Some(value),
-                _ => self.unknown(key, "a group", &GROUP_KEYS),
+                _ => self.reader.unknown(key, "a group", &GROUP_KEYS),
             }
         }
         if group.name.is_empty() {
-            self.add(node.at, "the group must have a name");
+            self.reader.add(node.at, "the group must have a name");
         } else if let Some(other) = before.iter().find(|other| other.name == group.name) {
             let (name, line) = (&group.name, other.at.line);
-            self.problems.add(
+            self.reader.problems.add(
                 Problem::new(
                     name_at,
                     format!(
@@ -241,7 +169,7 @@ impl FileReader<'_> {
         // An interval of zero counts as none, as in Prometheus.
         group.interval = group.interval.filter(|interval| !interval.is_zero());
         if let Some(rules) = rules {
-            for (index, rule) in self.list(rules, "rules").iter().enumerate() {
+            for (index, rule) in self.reader.list(rules, "rules").iter().enumerate() {
                 if let Some(rule) = self.rule(rule, &group, index + 1) {
                     group.rules.push(rule);
                 }
@@ -251,12 +179,12 @@ impl FileReader<'_> {
     }
 
     fn limit(&mut self, node: &Node) -> usize {
-        let text = self.text(node, "limit");
+        let text = self.reader.text(node, "limit");
         match text.parse::<i64>() {
             // A negative limit is none, as in Prometheus.
             Ok(limit) => usize::try_from(limit).unwrap_or(0),
             Err(_) => {
-                self.add(
+                self.reader.add(
                     node.at,
                     format!("limit must be a whole number, not {text:?}"),
                 );
@@ -267,20 +195,20 @@ impl FileReader<'_> {
 
     /// Labels with their names and values checked.
     fn labels(&mut self, node: &Node, place: &str) -> Vec<(String, String)> {
-        let labels = self.texts(node, "labels");
+        let labels = self.reader.texts(node, "labels");
         let entries: Vec<Position> = match &node.kind {
             Kind::Map(entries) => entries.iter().map(|(key, _)| key.at).collect(),
             _ => Vec::new(),
         };
         for ((name, _), at) in labels.iter().zip(entries) {
             if name == "__name__" {
-                self.problems.add(
+                self.reader.problems.add(
                     Problem::new(at, format!("{place}: invalid label name: {name}"))
                         .with_length(name.len())
                         .with_hint("the name of the series is set by `record`"),
                 );
             } else if !self.options.names.is_label_name(name) {
-                self.problems.add(
+                self.reader.problems.add(
                     Problem::new(at, format!("{place}: invalid label name: {name}"))
                         .with_length(name.chars().count()),
                 );
@@ -296,7 +224,7 @@ impl FileReader<'_> {
         number: usize,
     ) -> Option<RuleDefinition> {
         let Kind::Map(entries) = &node.kind else {
-            self.add(node.at, "a rule must be a map");
+            self.reader.add(node.at, "a rule must be a map");
             return None;
         };
         let mut raw = RawRule::default();
@@ -306,19 +234,20 @@ impl FileReader<'_> {
                 "record" => raw.record = Some(value),
                 "alert" => raw.alert = Some(value),
                 "expr" => raw.expr = Some(value),
-                "for" => raw.hold = Some((key, self.duration(value, "for"))),
+                "for" => raw.hold = Some((key, self.reader.duration(value, "for"))),
                 "keep_firing_for" => {
-                    raw.keep_firing_for = Some((key, self.duration(value, "keep_firing_for")));
+                    raw.keep_firing_for =
+                        Some((key, self.reader.duration(value, "keep_firing_for")));
                 }
                 "labels" => labels_node = Some(value),
                 "annotations" => {
-                    raw.annotations = Some((key, self.texts(value, "annotations")));
+                    raw.annotations = Some((key, self.reader.texts(value, "annotations")));
                 }
-                _ => self.unknown(key, "a rule", &RULE_KEYS),
+                _ => self.reader.unknown(key, "a rule", &RULE_KEYS),
             }
         }
         let name_node = raw.record.or(raw.alert);
-        let name = name_node.map_or_else(String::new, |node| self.text(node, "the name"));
+        let name = name_node.map_or_else(String::new, |node| self.reader.text(node, "the name"));
         let place = if name.is_empty() {
             format!("group {:?}, rule {number}", group.name)
         } else {
@@ -360,14 +289,14 @@ impl FileReader<'_> {
 
     fn judge_name(&mut self, node: &Node, raw: &RawRule<'_>, name: &str, place: &str) {
         if raw.record.is_some() && raw.alert.is_some() {
-            self.add(
+            self.reader.add(
                 node.at,
                 format!("{place}: only one of 'record' and 'alert' must be set"),
             );
             return;
         }
         if name.is_empty() {
-            self.add(
+            self.reader.add(
                 node.at,
                 format!("{place}: one of 'record' or 'alert' must be set"),
             );
@@ -377,7 +306,7 @@ impl FileReader<'_> {
             return;
         };
         if name.contains(['{', '}']) {
-            self.problems.add(
+            self.reader.problems.add(
                 Problem::new(
                     record.at,
                     format!("{place}: braces present in the recording rule name"),
@@ -386,7 +315,7 @@ impl FileReader<'_> {
                 .with_hint("should it be in `expr`? labels of the result are set by `labels`"),
             );
         } else if !self.options.names.is_metric_name(name) {
-            self.problems.add(
+            self.reader.problems.add(
                 Problem::new(
                     record.at,
                     format!("{place}: invalid recording rule name: {name}"),
@@ -411,7 +340,7 @@ impl FileReader<'_> {
         ];
         for key in keys.into_iter().flatten() {
             let name = &key.name;
-            self.problems.add(
+            self.reader.problems.add(
                 Problem::new(
                     key.at,
                     format!("{place}: invalid field '{name}' in recording rule"),
@@ -425,7 +354,7 @@ impl FileReader<'_> {
     fn expr(&mut self, rule: &Node, raw: &RawRule<'_>, place: &str) -> (String, Position) {
         let missing = format!("{place}: field 'expr' must be set in rule");
         let Some(node) = raw.expr else {
-            self.add(rule.at, missing);
+            self.reader.add(rule.at, missing);
             return (String::new(), rule.at);
         };
         let Kind::Scalar(scalar) = &node.kind else {
@@ -433,14 +362,14 @@ impl FileReader<'_> {
                 Kind::Null => missing,
                 _ => format!("{place}: expr must be a text"),
             };
-            self.add(node.at, message);
+            self.reader.add(node.at, message);
             return (String::new(), node.at);
         };
         if scalar.text.is_empty() {
-            self.add(node.at, missing);
+            self.reader.add(node.at, missing);
         } else if let Err(error) = self.checker.check(&scalar.text) {
             let at = scalar.place_of(error.span.start);
-            self.problems.add(
+            self.reader.problems.add(
                 Problem::new(
                     at,
                     format!("{place}: could not parse expression: {}", error.message),
@@ -459,7 +388,8 @@ impl FileReader<'_> {
         for (key, _) in entries.iter() {
             if !self.options.names.is_label_name(&key.name) {
                 let message = format!("{place}: invalid annotation name: {}", key.name);
-                self.problems
+                self.reader
+                    .problems
                     .add(Problem::new(key.at, message).with_length(key.name.chars().count()));
             }
         }
@@ -480,7 +410,7 @@ impl FileReader<'_> {
             };
             if let Err(error) = check_template(alert, &scalar.text) {
                 let at = scalar.place_of(error.offset);
-                self.problems.add(
+                self.reader.problems.add(
                     Problem::new(
                         at,
                         format!("{place}: {what} {:?}: {}", key.name, error.message),
@@ -491,33 +421,26 @@ impl FileReader<'_> {
         }
     }
 
-    /// Recording rules of the same name and labels overwrite each other (promtool's lint `duplicate-rules`).
+    /// Rules of the same name and labels disturb each other (promtool's lint `duplicate-rules`).
     fn warn_of_duplicates(&mut self, groups: &[GroupDefinition]) {
         let mut rules: Vec<&RuleDefinition> =
             groups.iter().flat_map(|group| &group.rules).collect();
-        rules.retain(|rule| rule.kind == RuleKind::Recording);
         rules.sort_by_key(|rule| (&rule.name, &rule.labels, rule.at));
-        let same = |left: &&RuleDefinition, right: &&RuleDefinition| {
-            (&left.name, &left.labels) == (&right.name, &right.labels)
-        };
-        let found: Vec<(Position, String, usize)> = rules
-            .chunk_by(|left, right| same(left, right))
-            .flat_map(|chunk| {
-                let first = chunk[0].at.line;
-                chunk[1..]
-                    .iter()
-                    .map(move |rule| (rule.at, rule.name.clone(), first))
-            })
-            .collect();
-        for (at, name, line) in found {
-            self.problems.add(
-                Problem::new(
-                    at,
-                    format!("the rule {name:?} is recorded with the same labels in line {line}"),
-                )
-                .with_hint("two rules that write the same series disturb each other")
-                .into_warning(),
-            );
+        for same in
+            rules.chunk_by(|left, right| (&left.name, &left.labels) == (&right.name, &right.labels))
+        {
+            let line = same[0].at.line;
+            for rule in &same[1..] {
+                let message = format!(
+                    "the rule {:?} has the same labels in line {line}",
+                    rule.name
+                );
+                self.reader.problems.add(
+                    Problem::new(rule.at, message)
+                        .with_hint("two rules that write the same series disturb each other")
+                        .into_warning(),
+                );
+            }
         }
     }
 }

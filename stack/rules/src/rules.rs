@@ -174,6 +174,47 @@ impl Rules {
             .collect()
     }
 
+    /// Puts the groups that are named into the order of the names; as in promtool, the others count as the first.
+    pub(crate) fn order_groups(&mut self, names: &[String]) {
+        self.groups.sort_by_key(|group| {
+            let name = &group.definition.name;
+            names.iter().position(|own| own == name).unwrap_or(0)
+        });
+    }
+
+    /// The rules whose last evaluation failed, with the error.
+    pub(crate) fn failures(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.groups
+            .iter()
+            .flat_map(|group| &group.rules)
+            .filter_map(|rule| {
+                let error = rule.last_error.as_deref()?;
+                Some((rule.definition.name.as_str(), error))
+            })
+    }
+
+    /// The alerts of the rules of a name, resolved ones included.
+    pub(crate) fn alerts_named<'r>(
+        &'r self,
+        name: &'r str,
+    ) -> impl Iterator<Item = &'r ActiveAlert> {
+        self.groups
+            .iter()
+            .flat_map(|group| &group.rules)
+            .filter(move |rule| rule.definition.name == name)
+            .filter_map(|rule| rule.alerting.as_ref())
+            .flat_map(|alerting| alerting.active.values())
+    }
+
+    /// The names of the alerting rules.
+    pub(crate) fn alert_names(&self) -> impl Iterator<Item = &str> {
+        self.groups
+            .iter()
+            .flat_map(|group| &group.rules)
+            .filter(|rule| rule.alerting.is_some())
+            .map(|rule| rule.definition.name.as_str())
+    }
+
     /// What is odd in the files, without being wrong.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings

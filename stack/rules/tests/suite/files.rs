@@ -129,7 +129,7 @@ fn warns_of_rules_that_write_the_same_series() {
     assert_eq!(
         warnings,
         [
-            r#"r.yml:5:5: the rule "a" is recorded with the same labels in line 4 (two rules that write the same series disturb each other)"#,
+            r#"r.yml:5:5: the rule "a" has the same labels in line 4 (two rules that write the same series disturb each other)"#,
             "r.yml:6:1: only the first document of the file is read (put the groups into one document)",
         ]
     );
