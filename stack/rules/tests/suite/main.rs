@@ -2,4 +2,7 @@
 
 mod files;
 mod groups;
+#[path = "../promql/mod.rs"]
+mod promql;
+mod unit_tests;
 mod world;
