@@ -286,16 +286,16 @@ pub(super) struct Course {
     pub(super) greatest: Option<String>,
 }
 
-/// The courses of the series of a chart, `columns` characters each, over the stretch of time that the chart shows. All share one
-/// scale; a column shows the greatest value that held in it, a dot shows none.
+/// The courses of the series of a chart, `columns` characters each, over the stretch of time that the chart shows. Each has a
+/// scale of its own, which holds the thresholds too; a column shows the greatest value that held in it, a dot shows none.
 pub(super) fn courses(chart: &Chart, timeline: &Timeline<'_>, columns: usize) -> Vec<Course> {
     let shown = shown_points(chart, timeline);
-    let values = ValueAxis::of(chart, &shown);
     chart
         .series
         .iter()
         .zip(&shown)
         .map(|(series, points)| {
+            let values = ValueAxis::of(chart, std::slice::from_ref(points));
             let finite = points.iter().filter(|(_, value)| value.is_finite());
             let greatest = finite.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)));
             Course {

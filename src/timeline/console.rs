@@ -6,9 +6,9 @@ use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthChar;
 
 use super::chart::{courses, threshold_name};
-use super::lines::{Line, Timeline, Tone, moment_time, reached_ms, theoretical};
-use super::moments::{Incident, Mark, Moment};
-use super::record::{Expectation, Outcome, RunRecord, StepRecord, StepStatus, Verdict};
+use super::lines::{Line, Timeline, Tone, moment_time, passing, reached_ms, theoretical};
+use super::moments::{Incident, Moment};
+use super::record::{Outcome, RunRecord, StepRecord, StepStatus, Verdict};
 use super::stages::Stage;
 use super::text;
 
@@ -49,12 +49,13 @@ pub fn render_console(record: &RunRecord, options: ConsoleOptions) -> String {
         page.block(&[(Style::new().bold(), &title)], 2);
         page.timeline(&timeline);
         page.steps(&timeline);
-        for incident in &timeline.incidents {
-            let expected = incident.expectation == Expectation::Expected;
-            if options.verbose || expected || incident.fired() {
+        for incident in timeline.expected_first() {
+            page.blank();
+            if options.verbose || !incident.minor() {
                 page.incident(incident, &timeline);
             } else {
-                page.passing(incident, &timeline);
+                let line = format!("  {}", passing(incident, &timeline));
+                page.block(&[(soft(), &line)], 4);
             }
         }
         for unexpected in timeline.unexpected() {
@@ -341,23 +342,7 @@ impl Page {
         }
     }
 
-    /// An alert that was pending and went away again, in a line.
-    fn passing(&mut self, incident: &Incident, timeline: &Timeline<'_>) {
-        let at = |mark: Option<Mark>| {
-            mark.map_or_else(|| "the end".to_owned(), |mark| timeline.since(mark.at))
-        };
-        let line = format!(
-            "  {}: pending from {} to {}, never fired",
-            text::alert(&incident.labels),
-            at(incident.moments.pending),
-            at(incident.dropped)
-        );
-        self.blank();
-        self.block(&[(soft(), &line)], 4);
-    }
-
     fn incident(&mut self, incident: &Incident, timeline: &Timeline<'_>) {
-        self.blank();
         let head = format!("  {}", text::alert(&incident.labels));
         let expectation = format!("  ({})", incident.expectation.as_str());
         self.block(&[(Style::new().bold(), &head), (soft(), &expectation)], 4);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use gameday_signal::{Event, EventKind, FaultEnd, Labels, Timestamp};
 
-use super::moments::{Incident, Moment, incidents, ordered, primary};
-use super::record::{FaultRecord, ScenarioRecord};
+use super::moments::{Incident, Mark, Moment, incidents, ordered, primary};
+use super::record::{Expectation, FaultRecord, ScenarioRecord};
 use super::text;
 
 /// How a line is meant; shown by a word and a sign, colour comes on top.
@@ -173,6 +173,20 @@ impl<'a> Timeline<'a> {
         primary(&self.incidents)
     }
 
+    /// The incidents that a reader looks for come first; their order is kept otherwise.
+    pub(super) fn expected_first(&self) -> Vec<&Incident> {
+        let mut sorted: Vec<&Incident> = self.incidents.iter().collect();
+        sorted.sort_by_key(|own| {
+            let rank = match own.expectation {
+                Expectation::Expected => 0,
+                Expectation::Unexpected => 1,
+                Expectation::Allowed => 2,
+            };
+            (rank, !own.fired())
+        });
+        sorted
+    }
+
     /// The line of the event with number `seq`.
     pub(super) fn line(&self, seq: u64) -> Option<&Line<'a>> {
         self.lines.iter().find(|line| line.event.seq == seq)
@@ -196,7 +210,7 @@ impl<'a> Timeline<'a> {
     pub(super) fn unexpected(&self) -> impl Iterator<Item = &Incident> {
         self.incidents
             .iter()
-            .filter(|own| own.fired() && own.expectation == super::record::Expectation::Unexpected)
+            .filter(|own| own.fired() && own.expectation == Expectation::Unexpected)
     }
 }
 
@@ -444,6 +458,19 @@ fn names<'a>(alerts: impl Iterator<Item = &'a Labels>) -> String {
         shown.push("no alert".to_owned());
     }
     shown.join(", ")
+}
+
+/// An alert that was pending and went away again, in a line.
+pub(super) fn passing(incident: &Incident, timeline: &Timeline<'_>) -> String {
+    let at = |mark: Option<Mark>| {
+        mark.map_or_else(|| "the end".to_owned(), |mark| timeline.since(mark.at))
+    };
+    format!(
+        "{}: pending from {} to {}, never fired",
+        text::alert(&incident.labels),
+        at(incident.moments.pending),
+        at(incident.dropped)
+    )
 }
 
 /// When arithmetic says that a moment can come, and by how much later it came; none for a moment that it knows nothing of.

@@ -254,6 +254,11 @@ impl Incident {
         self.labels.value_of("alertname")
     }
 
+    /// Whether nobody need look at it: nobody expected it, and it never fired.
+    pub(super) fn minor(&self) -> bool {
+        self.expectation != Expectation::Expected && !self.fired()
+    }
+
     /// Whether the alert fired.
     pub fn fired(&self) -> bool {
         self.moments.firing.is_some()

@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use super::html::{VerdictView, render};
 use super::lines::reached_ms;
-use super::markdown::{cell, outcome_word, plain, rows};
+use super::markdown::outcome_word;
+use super::markdown_text::{cell, plain, rows};
 use super::moments::{Incident, incidents, primary};
 use super::record::{Expectation, Outcome, RunRecord, Verdict};
 use super::text;

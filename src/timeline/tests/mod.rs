@@ -1,5 +1,6 @@
 //! Whole reports: three records by hand, rendered by everything.
 
+mod moments;
 mod sample;
 mod xml;
 

@@ -3,7 +3,10 @@
     clippy::disallowed_methods,
     reason = "the folder with third-party data is the one thing a test asks its environment for"
 )]
-#![expect(clippy::print_stdout, reason = "the counts by file are the result of the run")]
+#![expect(
+    clippy::print_stdout,
+    reason = "the counts by file are the result of the run"
+)]
 
 mod promqltest;
 
