@@ -57,7 +57,7 @@ fn sources() -> Datasources {
     Datasources::parse("datasources.yaml", SOURCES, |name| {
         (name == "PROMETHEUS_HOST").then(|| "localhost".to_owned())
     })
-    .unwrap()
+    .expect("a provisioning file")
 }
 
 #[test]
