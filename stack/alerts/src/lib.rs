@@ -18,8 +18,10 @@
 mod alert;
 mod api;
 mod config;
+mod delivery;
 mod effect;
 mod engine;
+mod flush;
 mod group;
 mod inhibit;
 mod integrations;
@@ -29,6 +31,7 @@ mod notification_log;
 mod render;
 mod rfc3339;
 mod route;
+mod routes_test;
 mod sigv4;
 mod silence;
 mod snapshot;
@@ -57,6 +60,7 @@ pub use message::{
 };
 pub use notification_log::NotificationReason;
 pub use render::FileReader;
+pub use routes_test::{CaseReport, RoutesReport, RoutesTest};
 pub use silence::{PostableSilence, SilenceError, SilenceMatcher, SilenceState};
 pub use snapshot::SnapshotError;
 pub use templates::{TemplateProblem, Templates};

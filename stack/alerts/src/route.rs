@@ -145,6 +145,11 @@ impl RouteTree {
         &self.nodes[index]
     }
 
+    /// All nodes, in the order of the file.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &RouteNode> {
+        self.nodes.iter()
+    }
+
     /// The nodes that an alert with these labels reaches, depth first; there is at least one.
     pub(crate) fn matches(&self, labels: &Labels) -> Vec<usize> {
         let mut found = Vec::new();

@@ -21,6 +21,7 @@ use inhibit_rule::InhibitRule;
 use intervals::NamedIntervals;
 use receiver::Receiver;
 use route::Route;
+use serde::de::DeserializeOwned;
 use values::PromDuration;
 use yaml::block;
 
@@ -104,15 +105,7 @@ impl Config {
     /// # Errors
     /// Where Alertmanager would refuse it, with the place where that is known.
     pub fn load(file: &str, text: &str) -> Result<Self, ConfigError> {
-        if text.len() > MAX_CONFIG_BYTES {
-            return Err(ConfigError::TooLarge {
-                file: file.to_owned(),
-                bytes: text.len(),
-                limit: MAX_CONFIG_BYTES,
-            });
-        }
-        let parsed: File =
-            serde_saphyr::from_str(text).map_err(|error| located(file, text, &error))?;
+        let parsed: File = read_yaml(file, text)?;
         Self::check(text, parsed).map_err(|reason| ConfigError::Whole {
             file: file.to_owned(),
             reason,
@@ -251,6 +244,18 @@ impl Config {
             .iter()
             .chain(&self.file.time_intervals)
     }
+}
+
+/// Reads YAML of any shape; errors name the place.
+pub(crate) fn read_yaml<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, ConfigError> {
+    if text.len() > MAX_CONFIG_BYTES {
+        return Err(ConfigError::TooLarge {
+            file: file.to_owned(),
+            bytes: text.len(),
+            limit: MAX_CONFIG_BYTES,
+        });
+    }
+    serde_saphyr::from_str(text).map_err(|error| located(file, text, &error))
 }
 
 fn located(file: &str, text: &str, error: &serde_saphyr::Error) -> ConfigError {

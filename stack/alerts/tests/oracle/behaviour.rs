@@ -38,20 +38,22 @@ impl Random {
     }
 }
 
+const GROUP_BY: [&str; 5] = [
+    "[]",
+    "[alertname]",
+    "[team]",
+    "[alertname, severity]",
+    "[team, severity]",
+];
+
 fn config(random: &mut Random, port: u16) -> String {
-    let group_by = [
-        "[alertname]",
-        "[team]",
-        "[alertname, severity]",
-        "[]",
-        "[team, severity]",
-    ];
     let mut routes = String::new();
     for _ in 0..random.below(3) {
         let matcher = random.pick(&["team=x", "severity=~\"w.*\"", "alertname!=A", "team=\"\""]);
         let receiver = random.pick(&["one", "two", "three"]);
         let continues = random.pick(&["true", "false"]);
-        let group_by = random.pick(&group_by);
+        // An empty list in a child groups all alerts into one since 0.28; 0.25 inherits the parent's list.
+        let group_by = random.pick(&GROUP_BY[1..]);
         routes.push_str(&format!(
             "  - matchers: ['{matcher}']\n    receiver: {receiver}\n    continue: {continues}\n    group_by: {group_by}\n"
         ));
@@ -74,7 +76,7 @@ fn config(random: &mut Random, port: u16) -> String {
     let equal = random.pick(&["[]", "[team]", "[alertname]", "[zone]"]);
     let source = random.pick(&["severity=critical", "instance=\"1\"", "alertname=B"]);
     let repeat = random.pick(&["3s", "5s", "1h"]);
-    let group_by = random.pick(&group_by);
+    let group_by = random.pick(&GROUP_BY);
     format!(
         "route:\n  receiver: one\n  group_by: {group_by}\n  group_wait: 1s400ms\n  group_interval: 2s\n  repeat_interval: {repeat}\n{routes}inhibit_rules:\n- source_matchers: ['{source}']\n  target_matchers: ['severity=warning']\n  equal: {equal}\nreceivers:\n{receivers}"
     )
