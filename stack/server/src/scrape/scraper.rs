@@ -19,7 +19,7 @@ use crate::config::{
 const TOLERANCE: Duration = Duration::from_millis(2);
 
 /// How the scraper goes about its work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScraperOptions {
     /// Spread the targets over the interval by the hash of their labels, as Prometheus does; else all of a job are asked at once, at
     /// multiples of the interval since the Unix epoch.

@@ -100,6 +100,27 @@ impl FamilyWriter {
         self.out.push(' ');
     }
 
+    /// Writes a sample with, if need be, a label whose value is empty: a scraper that honours labels then leaves its own out.
+    pub fn sample_with_empty(&mut self, labels: &Labels, value: f64, empty: Option<&str>) {
+        self.sample(labels, value, None, None);
+        let Some(empty) = empty else { return };
+        // The value stands behind the last blank, and a quoted text may hold blanks before it.
+        let Some(at) = self.out.rfind(' ') else {
+            return;
+        };
+        let tail = self.out.split_off(at);
+        let label = format!("{empty}=\"\"");
+        if self.out.ends_with('}') {
+            self.out.pop();
+            self.out.push(',');
+        } else {
+            self.out.push('{');
+        }
+        self.out.push_str(&label);
+        self.out.push('}');
+        self.out.push_str(&tail);
+    }
+
     /// Writes a sample; `labels` hold its name as `__name__`. The exemplar is only written in OpenMetrics.
     pub fn sample(
         &mut self,
