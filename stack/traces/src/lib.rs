@@ -15,6 +15,7 @@
 //! Invariants: what `append` has counted as accepted is seen by the next call of any kind; the same spans in the same order give
 //! the same bytes in every answer; whatever a limit refuses is in the report; the time is told, never asked for.
 
+mod disk;
 mod generator;
 mod limits;
 mod members;
@@ -27,6 +28,7 @@ mod traceql;
 mod tree;
 mod waterfall;
 
+pub use disk::{DiskConfig, DiskError, ReplayReport};
 pub use generator::{
     Generator, GeneratorConfig, GeneratorStats, MetricDescription, MetricPoint, ServiceGraphConfig,
     ServiceGraphStats, SpanMetricsConfig,

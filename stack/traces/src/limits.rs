@@ -58,6 +58,8 @@ pub enum Refusal {
     TooFarAhead,
     /// Its trace holds as many spans as one may.
     TraceTooLarge,
+    /// The disk does not take it.
+    NotWritten,
 }
 
 /// Spans that were refused for one reason.
@@ -164,7 +166,7 @@ impl Limits {
                 "invalid span id: all bytes are zero".to_owned(),
             ));
         }
-        if span.end.max(span.start) < now - self.retention {
+        if self.is_too_old(span, now) {
             let detail = format!(
                 "span of trace {} ended at {}, longer ago than the retention of {} s",
                 span.trace_id,
@@ -184,6 +186,11 @@ impl Limits {
             return Some((Refusal::TooFarAhead, detail));
         }
         None
+    }
+
+    /// Whether the span ended longer ago than traces are kept.
+    pub(crate) fn is_too_old(&self, span: &Span, now: Timestamp) -> bool {
+        span.end.max(span.start) < now - self.retention
     }
 
     /// Cuts what is too long or too many.

@@ -1,15 +1,18 @@
 //! The trace store: spans in, traces out by id.
 
+mod batch;
 mod codec;
 mod dictionary;
 mod hash;
 mod segment;
 mod trace_table;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use gameday_signal::{Resource, Scope, Span, Timestamp, TraceId};
 
+use crate::disk::{DiskConfig, DiskError, DiskLog, ReplayReport, last_end};
 use crate::limits::{AppendReport, Limits, Refusal};
 use crate::trace::Trace;
 
@@ -35,6 +38,9 @@ pub struct TraceStore {
     pub(crate) traces: TraceTable,
     live_spans: usize,
     evicted: Evicted,
+    /// Where spans are written before they are visible, for a store with a folder.
+    disk: Option<DiskLog>,
+    disk_error: Option<String>,
     /// Resources and scopes of the last spans, with what is stored in their stead where a limit cuts them.
     last_resource: Option<(Arc<Resource>, Arc<Resource>)>,
     last_scope: Option<(Arc<Scope>, Arc<Scope>)>,
@@ -58,6 +64,8 @@ pub struct StoreStats {
     pub spans: usize,
     /// Bytes of memory, by the store's own count.
     pub bytes: usize,
+    /// Bytes on disk, for a store with a folder.
+    pub disk_bytes: u64,
     /// What retention has taken away.
     pub evicted: Evicted,
 }
@@ -78,16 +86,75 @@ impl TraceStore {
             traces: TraceTable::default(),
             live_spans: 0,
             evicted: Evicted::default(),
+            disk: None,
+            disk_error: None,
             last_resource: None,
             last_scope: None,
         }
     }
 
-    /// Stores spans that came in at `now`. A span that is refused or cut is counted in the report; the others are stored.
-    pub fn append(&mut self, spans: Vec<Span>, now: Timestamp) -> AppendReport {
+    /// A store that keeps what it takes in `folder`, with what is there already. The folder belongs to one store at a time.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read or written, or another process uses it. Damage is no error: what can be read is kept, and the
+    /// report says what could not.
+    pub fn open(
+        folder: &Path,
+        limits: Limits,
+        config: DiskConfig,
+        now: Timestamp,
+    ) -> Result<(Self, ReplayReport), DiskError> {
+        let mut store = Self::new(limits);
+        let mut replay = ReplayReport::default();
         let mut report = AppendReport::default();
-        for span in spans {
-            self.append_one(span, now, &mut report);
+        let mut left_out = 0;
+        let disk = DiskLog::open(folder, config, &mut replay, |record| {
+            let spans = batch::decode(record)?;
+            let end = last_end(&spans);
+            for span in spans {
+                // The clock of a game day may begin anew: only age counts here.
+                if store.limits.is_too_old(&span, now) {
+                    left_out += 1;
+                } else {
+                    store.insert(&span, &mut report);
+                }
+            }
+            store.make_room();
+            Some(end)
+        })?;
+        store.disk = Some(disk);
+        replay.spans = report.accepted;
+        replay.left_out = left_out + report.refused_spans();
+        Ok((store, replay))
+    }
+
+    /// Stores spans that came in at `now`. A span that is refused or cut is counted in the report; the others are stored, and on disk
+    /// where the store has a folder.
+    pub fn append(&mut self, mut spans: Vec<Span>, now: Timestamp) -> AppendReport {
+        let mut report = AppendReport::default();
+        spans.retain_mut(|span| {
+            if let Some((refusal, detail)) = self.limits.check(span, now) {
+                report.refuse(refusal, span.trace_id, || detail);
+                return false;
+            }
+            self.limits.clip(span, &mut report);
+            self.clip_shared(span, &mut report);
+            true
+        });
+        if let Some(disk) = &mut self.disk
+            && !spans.is_empty()
+            && let Err(error) = disk.append(&batch::encode(&spans), last_end(&spans))
+        {
+            self.disk_error = Some(error.to_string());
+            for span in &spans {
+                report.refuse(Refusal::NotWritten, span.trace_id, || {
+                    format!("cannot be kept: {error}")
+                });
+            }
+            return report;
+        }
+        for span in &spans {
+            self.insert(span, &mut report);
         }
         self.make_room();
         report
@@ -122,10 +189,20 @@ impl TraceStore {
             self.evict(slot);
         }
         self.compact();
+        if let Some(disk) = &mut self.disk
+            && let Err(error) = disk.retain(limit)
+        {
+            self.disk_error = Some(error.to_string());
+        }
         Evicted {
             traces: self.evicted.traces - before.traces,
             spans: self.evicted.spans - before.spans,
         }
+    }
+
+    /// The last thing that went wrong on disk.
+    pub fn disk_error(&self) -> Option<&str> {
+        self.disk_error.as_deref()
     }
 
     /// How much the store holds.
@@ -140,6 +217,7 @@ impl TraceStore {
                 .map(Segment::heap_bytes)
                 .sum::<usize>()
                 + self.traces.heap_bytes(self.live_spans),
+            disk_bytes: self.disk.as_ref().map_or(0, DiskLog::bytes),
             evicted: self.evicted,
         }
     }
@@ -162,13 +240,8 @@ impl TraceStore {
         Some(self.segment(row)?.span(usize::from(row.row), id))
     }
 
-    fn append_one(&mut self, mut span: Span, now: Timestamp, report: &mut AppendReport) {
-        if let Some((refusal, detail)) = self.limits.check(&span, now) {
-            report.refuse(refusal, span.trace_id, || detail);
-            return;
-        }
-        self.limits.clip(&mut span, report);
-        self.clip_shared(&mut span, report);
+    /// Adds a span that has been checked.
+    fn insert(&mut self, span: &Span, report: &mut AppendReport) {
         let Some(open) = self.open_segment() else {
             report.refuse(Refusal::TraceTooLarge, span.trace_id, || {
                 format!("the store holds {MAX_SEGMENTS} segments, which is as many as it can")
@@ -203,7 +276,7 @@ impl TraceStore {
         };
         let row = RowId {
             segment: open as u16,
-            row: segment.push(&span, slot) as u16,
+            row: segment.push(span, slot) as u16,
         };
         entry.add(
             row,

@@ -119,7 +119,7 @@ fn for_each_value(
         visit(&name, Value::of_attribute(value));
     }
     let mut reader = segment.reader(row.row);
-    for _ in 0..reader.varint() {
+    for _ in 0..reader.count() {
         name.clear();
         name.push_str("span.");
         name.push_str(segment.dictionary.get(reader.symbol()));

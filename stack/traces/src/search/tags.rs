@@ -377,7 +377,7 @@ fn names_of(segment: &Segment, mut bits: Vec<u64>, scope: TagScope) -> BTreeSet<
         }
         TagScope::Span => for_each_bit(&mut bits, |row| {
             let mut reader = segment.reader(row);
-            for _ in 0..reader.varint() {
+            for _ in 0..reader.count() {
                 found.insert(reader.symbol());
                 reader.value();
             }
@@ -385,7 +385,7 @@ fn names_of(segment: &Segment, mut bits: Vec<u64>, scope: TagScope) -> BTreeSet<
         }),
         TagScope::Event | TagScope::Link => for_each_bit(&mut bits, |row| {
             let mut keys = |mut reader: crate::store::Reader<'_>| {
-                for _ in 0..reader.varint() {
+                for _ in 0..reader.count() {
                     found.insert(reader.symbol());
                     reader.value();
                 }

@@ -121,6 +121,13 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A number of items, each of which takes a byte at the least: damaged bytes cannot ask for more than there is.
+    pub(crate) fn count(&mut self) -> usize {
+        usize::try_from(self.varint())
+            .unwrap_or(usize::MAX)
+            .min(self.0.len())
+    }
+
     pub(crate) fn symbol(&mut self) -> Symbol {
         self.varint() as Symbol
     }
@@ -150,11 +157,11 @@ impl<'a> Reader<'a> {
                 Packed::Double(f64::from_le_bytes(bytes))
             }
             BYTES => {
-                let count = self.varint() as usize;
+                let count = self.count();
                 Packed::Bytes(self.bytes(count))
             }
             ARRAY => {
-                let count = self.varint() as usize;
+                let count = self.count();
                 let start = *self;
                 for _ in 0..count {
                     self.value();
@@ -162,7 +169,7 @@ impl<'a> Reader<'a> {
                 Packed::Array(count, start)
             }
             MAP => {
-                let count = self.varint() as usize;
+                let count = self.count();
                 let start = *self;
                 for _ in 0..count {
                     self.symbol();
@@ -176,7 +183,7 @@ impl<'a> Reader<'a> {
 
     /// The first attribute called `key` of the attributes that begin here.
     pub(crate) fn find_attribute(mut self, key: Symbol) -> Option<Packed<'a>> {
-        for _ in 0..self.varint() {
+        for _ in 0..self.count() {
             let own = self.symbol();
             let value = self.value();
             if own == key {
@@ -187,14 +194,14 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn skip_attributes(&mut self) {
-        for _ in 0..self.varint() {
+        for _ in 0..self.count() {
             self.symbol();
             self.value();
         }
     }
 
     pub(crate) fn attributes(&mut self, dictionary: &Dictionary) -> Attributes {
-        let count = self.varint();
+        let count = self.count();
         Attributes(
             (0..count)
                 .map(|_| {

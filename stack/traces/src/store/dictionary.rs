@@ -42,15 +42,18 @@ impl Dictionary {
         self.table[slot].1.checked_sub(1)
     }
 
-    /// The text of `symbol`.
+    /// The text of `symbol`; the empty text for one that damaged bytes have made up.
     pub(crate) fn get(&self, symbol: Symbol) -> &str {
         let index = symbol as usize;
+        let Some(end) = self.ends.get(index) else {
+            return "";
+        };
         let start = if index == 0 {
             0
         } else {
             self.ends[index - 1] as usize
         };
-        &self.text[start..self.ends[index] as usize]
+        &self.text[start..*end as usize]
     }
 
     /// The number of distinct texts.

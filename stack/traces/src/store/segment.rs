@@ -171,7 +171,7 @@ impl Segment {
         let events = if presence & HAS_EVENTS == 0 {
             Vec::new()
         } else {
-            (0..reader.varint())
+            (0..reader.count())
                 .map(|_| SpanEvent {
                     timestamp: Timestamp::from_nanos(
                         self.starts[row].as_nanos().wrapping_add(reader.signed()),
@@ -184,7 +184,7 @@ impl Segment {
         let links = if presence & HAS_LINKS == 0 {
             Vec::new()
         } else {
-            (0..reader.varint())
+            (0..reader.count())
                 .map(|_| SpanLink {
                     trace_id: TraceId::from_bytes(reader.bytes(16)).unwrap_or_default(),
                     span_id: SpanId::from_bytes(reader.bytes(8)).unwrap_or_default(),
@@ -259,7 +259,7 @@ impl Segment {
         if presence & HAS_EVENTS == 0 {
             return;
         }
-        for _ in 0..reader.varint() {
+        for _ in 0..reader.count() {
             let since_start = reader.signed();
             let name = reader.symbol();
             visit(since_start, name, Reader(reader.0));
@@ -275,7 +275,7 @@ impl Segment {
     ) {
         let (presence, mut reader) = self.skip_to_lists(row);
         if presence & HAS_EVENTS != 0 {
-            for _ in 0..reader.varint() {
+            for _ in 0..reader.count() {
                 reader.signed();
                 reader.symbol();
                 reader.skip_attributes();
@@ -284,7 +284,7 @@ impl Segment {
         if presence & HAS_LINKS == 0 {
             return;
         }
-        for _ in 0..reader.varint() {
+        for _ in 0..reader.count() {
             let trace_id = TraceId::from_bytes(reader.bytes(16)).unwrap_or_default();
             let span_id = SpanId::from_bytes(reader.bytes(8)).unwrap_or_default();
             reader.symbol();

@@ -19,15 +19,15 @@ pub(crate) enum Node {
 /// The grammar of fields over a stream of tokens.
 pub(crate) struct FieldGrammar<'s, 'a>(pub(crate) &'s mut TokenStream<'a>);
 
-/// Level of `*`, at which the operand of a sign or a `!` begins: `-a * b` is `-(a * b)` as in Tempo's grammar.
-const MULTIPLICATIVE: u8 = 4;
+/// Level of `+`: the operand of a sign or a `!` is what binds tighter, so that `-a * b` is `-(a * b)` as in Tempo's grammar.
+const ADDITIVE: u8 = 3;
 
 /// How tightly an operator binds; `&&` and `||` bind alike.
 pub(crate) fn binding(op: Op) -> Binding {
     match op {
         Op::And | Op::Or => Binding::left_associative(1),
-        Op::Add | Op::Sub => Binding::left_associative(3),
-        Op::Mul | Op::Div | Op::Mod => Binding::left_associative(MULTIPLICATIVE),
+        Op::Add | Op::Sub => Binding::left_associative(ADDITIVE),
+        Op::Mul | Op::Div | Op::Mod => Binding::left_associative(4),
         Op::Pow => Binding::right_associative(5),
         _ => Binding::left_associative(2),
     }
@@ -217,7 +217,7 @@ impl Grammar for FieldGrammar<'_, '_> {
         let start = self.0.peek().span;
         for (sign, op) in [("-", UnaryOp::Minus), ("!", UnaryOp::Not)] {
             if self.0.eat(sign) {
-                return match pratt.expression(self, Binding::prefix(MULTIPLICATIVE))? {
+                return match pratt.expression(self, Binding::prefix(ADDITIVE))? {
                     Node::Field(field, end) => {
                         let span = start.to(end);
                         Ok(Node::Field(

@@ -205,7 +205,7 @@ impl QueryGrammar<'_> {
     fn read_constant(&mut self) -> Result<Static, ParseError> {
         let mut pratt = Pratt::new(MAX_HEIGHT);
         // A comparison ends it: only operators that bind tighter belong to the constant.
-        match pratt.expression(self, Binding::prefix(3))? {
+        match pratt.expression(self, Binding::prefix(2))? {
             Node::Literal(constant, _) => Ok(constant),
             _ => Err(self
                 .0

@@ -104,6 +104,7 @@ fn renders_what_it_reads() {
             "{}|rate()by(resource.a)|topk(3) with(exemplars=true)",
             "{ true } | rate() by (resource.a) | topk(3) with(exemplars=true)",
         ),
+        ("{}|rate()>1+2*3", "{ true } | rate() > 7"),
         ("1+2*({}|rate())", "1.0 + (2.0 * ({ true } | rate()))"),
         ("{ span.\"a b\" = \"x\" }", "{ span.\"a b\" = `x` }"),
     ] {
