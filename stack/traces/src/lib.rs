@@ -17,6 +17,7 @@
 
 mod disk;
 mod generator;
+mod jaeger;
 mod limits;
 mod members;
 mod root_cause;
@@ -32,6 +33,10 @@ pub use disk::{DiskConfig, DiskError, ReplayReport};
 pub use generator::{
     Generator, GeneratorConfig, GeneratorStats, MetricDescription, MetricPoint, ServiceGraphConfig,
     ServiceGraphStats, SpanMetricsConfig,
+};
+pub use jaeger::{
+    JaegerDependency, JaegerError, JaegerLog, JaegerOperation, JaegerProcess, JaegerQuery,
+    JaegerReference, JaegerResponse, JaegerSpan, JaegerTag, JaegerTrace,
 };
 pub use limits::{AppendReport, Limits, Refusal, Refused};
 pub use root_cause::{
