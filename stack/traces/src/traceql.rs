@@ -4,6 +4,7 @@ pub(crate) mod ast;
 mod constant;
 mod display;
 mod field;
+mod lenient;
 mod lexer;
 mod parser;
 mod validate;
