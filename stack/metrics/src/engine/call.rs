@@ -5,11 +5,12 @@ use gameday_signal::Labels;
 
 use super::QueryError;
 use super::eval::{Evaluator, Node};
-use super::over_time::{RangeFunction, Window, range_function};
+use super::over_time::{RangeFunction, Window, range_function, summary_function};
 use super::selector::RangeBuffer;
 use super::series::{Cell, Grid, Series, clash_without_names};
 use super::vector::{absent_over_time, date_part, simple_function};
 use crate::promql::{Expr, ExprKind};
+use crate::store::Summary;
 
 impl Evaluator<'_> {
     pub(super) fn call(
@@ -130,7 +131,38 @@ impl Evaluator<'_> {
         let counter = matches!(name, "rate" | "increase");
         let mut found = Vec::with_capacity(source.len());
         let mut buffer = RangeBuffer::default();
+        let summary = if grid.count == 1 {
+            summary_function(name)
+        } else {
+            None
+        };
         for index in 0..source.len() {
+            if let Some(summary) = summary {
+                let end_ms = source.window_end(grid, 0);
+                let start_ms = end_ms.saturating_sub(source.range_ms);
+                let cell = match source.summarize(index, end_ms) {
+                    Summary::Empty => continue,
+                    Summary::Known(totals) => summary(&totals, start_ms, end_ms),
+                    Summary::Unknown => None,
+                };
+                if let Some(cell) = cell {
+                    let Cell::Float(value) = cell else {
+                        continue;
+                    };
+                    let (labels, named) = source.labels(index);
+                    if counter {
+                        self.note_non_counter(labels.metric_name(), arg.span);
+                    }
+                    found.push(Series {
+                        labels: labels.clone(),
+                        drop_name: named || !keeps_name,
+                        values: vec![value],
+                        histograms: None,
+                    });
+                    self.hold(1)?;
+                    continue;
+                }
+            }
             source.load_into(index, grid, &mut buffer);
             if buffer.times.is_empty() && buffer.histograms.is_empty() {
                 continue;

@@ -8,9 +8,10 @@ use gameday_signal::{CounterResetHint, Histogram};
 use super::QueryError;
 use super::call::CallContext;
 use super::notes::Operation;
-use super::rate::{delta, deriv, idelta, increase, irate, predict_linear, rate};
+use super::rate::{delta, deriv, idelta, increase, irate, predict_linear, rate, summary_rate};
 use super::series::Cell;
 use crate::histogram::{Native, detect_reset, equals};
+use crate::store::WindowTotals;
 
 /// The samples of one series in `(start_ms, end_ms]`; at least one.
 #[derive(Debug)]
@@ -63,6 +64,37 @@ pub(super) fn range_function(name: &str) -> Option<RangeFunction> {
         "ts_of_last_over_time" => |window, _| Ok(timestamp(last_time(window))),
         "present_over_time" | "absent_over_time" => |_, _| Ok(Cell::Float(1.0)),
         "double_exponential_smoothing" => double_exponential_smoothing,
+        _ => return None,
+    })
+}
+
+/// A function of what a window amounts to, which saves reading it.
+pub(super) type SummaryFunction = fn(&WindowTotals, i64, i64) -> Option<Cell>;
+
+/// The function of that name, where totals are all that it needs; `None` from it where they are not enough after all. The window
+/// is given as `start_ms` and `end_ms`.
+pub(super) fn summary_function(name: &str) -> Option<SummaryFunction> {
+    Some(match name {
+        "rate" => {
+            |totals, start_ms, end_ms| Some(summary_rate(totals, start_ms, end_ms, true, true))
+        }
+        "increase" => {
+            |totals, start_ms, end_ms| Some(summary_rate(totals, start_ms, end_ms, true, false))
+        }
+        "delta" => {
+            |totals, start_ms, end_ms| Some(summary_rate(totals, start_ms, end_ms, false, false))
+        }
+        "resets" => |totals, _, _| Some(Cell::Float(totals.resets as f64)),
+        "count_over_time" => |totals, _, _| Some(Cell::Float(totals.count as f64)),
+        "sum_over_time" => |totals, _, _| totals.sum.map(Cell::Float),
+        "avg_over_time" => {
+            |totals, _, _| totals.sum.map(|sum| Cell::Float(sum / totals.count as f64))
+        }
+        "last_over_time" => |totals, _, _| Some(Cell::Float(totals.last.value)),
+        "first_over_time" => |totals, _, _| Some(Cell::Float(totals.first.value)),
+        "ts_of_last_over_time" => |totals, _, _| Some(timestamp(totals.last.timestamp_ms)),
+        "ts_of_first_over_time" => |totals, _, _| Some(timestamp(totals.first.timestamp_ms)),
+        "present_over_time" | "absent_over_time" => |_, _, _| Some(Cell::Float(1.0)),
         _ => return None,
     })
 }

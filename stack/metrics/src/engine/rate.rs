@@ -11,6 +11,7 @@ use super::notes::Operation;
 use super::over_time::{Window, is_mixed};
 use super::series::Cell;
 use crate::histogram::{CUSTOM_BUCKETS_SCHEMA, Native, detect_reset};
+use crate::store::WindowTotals;
 
 pub(super) fn rate(
     window: &Window<'_>,
@@ -85,6 +86,32 @@ pub(super) fn extrapolation_factor(
         factor /= (end_ms - start_ms) as f64 / 1000.0;
     }
     factor
+}
+
+/// The same from what a window amounts to.
+pub(super) fn summary_rate(
+    totals: &WindowTotals,
+    start_ms: i64,
+    end_ms: i64,
+    counter: bool,
+    per_second: bool,
+) -> Cell {
+    if totals.count < 2 {
+        return Cell::Nothing;
+    }
+    let growth = if counter {
+        totals.growth
+    } else {
+        totals.last.value - totals.first.value
+    };
+    let ends = WindowEnds {
+        first_ms: totals.first.timestamp_ms,
+        last_ms: totals.last.timestamp_ms,
+        count: totals.count,
+        first_count: counter.then_some(totals.first.value),
+        growth,
+    };
+    Cell::Float(growth * extrapolation_factor(&ends, start_ms, end_ms, per_second))
 }
 
 fn extrapolated(

@@ -8,7 +8,7 @@ use super::QueryError;
 use super::eval::{Evaluator, Statistics};
 use super::series::{Grid, Series, total_size};
 use crate::promql::{Expr, ExprKind, VectorSelector};
-use crate::store::{self, Newest};
+use crate::store::{self, Newest, Summary};
 
 /// Which times a selector looks at: the step's, or a fixed one, minus the offset.
 #[derive(Clone, Copy, Debug)]
@@ -293,6 +293,17 @@ impl RangeSource<'_> {
     /// The end of the window of a step.
     pub(super) fn window_end(&self, grid: &Grid, step: usize) -> i64 {
         self.lookup.time(grid, step)
+    }
+
+    /// What the only window of a stored series amounts to.
+    pub(super) fn summarize(&self, index: usize, end_ms: i64) -> Summary {
+        let start_ms = end_ms.saturating_sub(self.range_ms);
+        match &self.kind {
+            SourceKind::Stored(series) if !series[index].has_histograms(start_ms, end_ms) => {
+                series[index].summarize(start_ms, end_ms)
+            }
+            SourceKind::Stored(_) | SourceKind::Computed(..) => Summary::Unknown,
+        }
     }
 
     /// The samples of a series in all windows together.

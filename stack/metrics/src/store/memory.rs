@@ -78,8 +78,10 @@ pub struct StoreStats {
     pub series: usize,
     /// Samples.
     pub samples: u64,
-    /// Heap bytes, estimated.
+    /// Heap bytes of series and samples, without the index.
     pub bytes: u64,
+    /// Heap bytes of the samples alone.
+    pub sample_bytes: u64,
     /// The time of the oldest sample.
     pub min_time_ms: Option<i64>,
     /// The time of the newest sample.
@@ -283,11 +285,11 @@ impl Store {
             .and_then(|slot| slot.series.as_ref())
     }
 
-    /// The series that satisfy all matchers, sorted by their labels.
+    /// The series that satisfy all matchers, in the order in which they came.
     pub(crate) fn select(&self, matchers: &[Matcher]) -> Vec<&Series> {
         let (candidates, rest) = self.index.candidates(matchers);
         let keep = |series: &&Series| rest.iter().all(|matcher| matcher.matches(series.labels()));
-        let mut found: Vec<&Series> = match candidates {
+        match candidates {
             Some(numbers) => numbers
                 .iter()
                 .filter_map(|number| self.series(*number))
@@ -299,9 +301,7 @@ impl Store {
                 .filter_map(|slot| slot.series.as_ref())
                 .filter(keep)
                 .collect(),
-        };
-        found.sort_by(|left, right| left.labels().cmp(right.labels()));
-        found
+        }
     }
 
     /// The label sets that satisfy all matchers of one of the groups and have a sample in `[start_ms, end_ms]`, sorted. Without
@@ -400,6 +400,7 @@ impl Store {
             stats.series += 1;
             stats.samples += series.len() as u64;
             stats.bytes += series.heap_bytes() as u64;
+            stats.sample_bytes += series.sample_bytes() as u64;
             stats.min_time_ms = match (stats.min_time_ms, series.first_time()) {
                 (Some(one), Some(other)) => Some(one.min(other)),
                 (one, other) => one.or(other),
@@ -433,7 +434,7 @@ impl Store {
         }
     }
 
-    /// Forgets samples before `time_ms`, and series that have none left. Returns the number of series that went.
+    /// Forgets chunks of samples that end before `time_ms`, and series that have none left. Returns the number of series that went.
     pub fn truncate_before(&mut self, time_ms: i64) -> usize {
         let mut gone = 0;
         for (number, slot) in self.slots.iter_mut().enumerate() {

@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use gameday_signal::{Exemplar, Histogram, Labels, is_stale};
+use gameday_signal::{Exemplar, Histogram, Labels, Sample, is_stale};
 
-/// A series.
+use super::chunk::{CHUNK_SAMPLES, Chunk, ChunkReader, ChunkWriter, Totals, Valid};
+
+/// A series: full chunks of numbers, one that is written to, and histograms.
 #[derive(Debug)]
 pub(crate) struct Series {
     labels: Labels,
-    times: Vec<i64>,
-    values: Vec<f64>,
+    chunks: Vec<Chunk>,
+    head: ChunkWriter,
+    /// At the end of the head.
+    totals: Totals,
     histograms: Vec<(i64, Arc<Histogram>)>,
     exemplars: Vec<(i64, Exemplar)>,
 }
@@ -23,12 +27,38 @@ pub(crate) enum Newest {
     Histogram(i64, Arc<Histogram>),
 }
 
+/// What the numbers of a window amount to, stale markers left out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct WindowTotals {
+    pub(crate) first: Sample,
+    pub(crate) last: Sample,
+    pub(crate) count: usize,
+    /// How often a number is smaller than the one before.
+    pub(crate) resets: usize,
+    /// The last minus the first, plus the numbers right before resets.
+    pub(crate) growth: f64,
+    /// The sum, where it is exact.
+    pub(crate) sum: Option<f64>,
+}
+
+/// What can be said about a window without reading all of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Summary {
+    /// It has no number.
+    Empty,
+    /// This is what it amounts to, to the last bit.
+    Known(WindowTotals),
+    /// The samples have to be read.
+    Unknown,
+}
+
 impl Series {
     pub(super) fn new(labels: Labels) -> Self {
         Self {
             labels,
-            times: Vec::new(),
-            values: Vec::new(),
+            chunks: Vec::new(),
+            head: ChunkWriter::default(),
+            totals: Totals::default(),
             histograms: Vec::new(),
             exemplars: Vec::new(),
         }
@@ -38,16 +68,30 @@ impl Series {
         &self.labels
     }
 
+    /// The last number, also where it is a stale marker.
+    fn last_float(&self) -> Option<Sample> {
+        self.head.last().or_else(|| {
+            let last = self.chunks.last()?;
+            last.reader().last()
+        })
+    }
+
     /// The time of the newest sample.
     pub(super) fn last_time(&self) -> Option<i64> {
-        let float = self.times.last().copied();
+        let float = match self.head.last() {
+            Some(last) => Some(last.timestamp_ms),
+            None => self.chunks.last().map(|chunk| chunk.last_ms),
+        };
         let histogram = self.histograms.last().map(|(time, _)| *time);
         float.max(histogram)
     }
 
     /// The time of the oldest sample.
     pub(super) fn first_time(&self) -> Option<i64> {
-        let float = self.times.first().copied();
+        let float = match self.chunks.first() {
+            Some(chunk) => Some(chunk.first_ms),
+            None => (self.head.count() > 0).then(|| self.head.first_ms()),
+        };
         let histogram = self.histograms.first().map(|(time, _)| *time);
         match (float, histogram) {
             (Some(float), Some(histogram)) => Some(float.min(histogram)),
@@ -60,12 +104,16 @@ impl Series {
         matches!((self.first_time(), self.last_time()), (Some(first), Some(last)) if first <= end_ms && last >= start_ms)
     }
 
-    /// The value at exactly that time.
+    /// The number at exactly that time.
     pub(super) fn float_at(&self, time: i64) -> Option<f64> {
-        self.times
-            .binary_search(&time)
-            .ok()
-            .map(|index| self.values[index])
+        let last = self.last_float()?;
+        if last.timestamp_ms <= time {
+            return (last.timestamp_ms == time).then_some(last.value);
+        }
+        self.readers(time - 1, time)
+            .flatten()
+            .find(|sample| sample.timestamp_ms == time)
+            .map(|sample| sample.value)
     }
 
     pub(super) fn histogram_at(&self, time: i64) -> Option<&Arc<Histogram>> {
@@ -75,10 +123,59 @@ impl Series {
             .map(|index| &self.histograms[index].1)
     }
 
+    /// Adds a number at a time that has none yet.
     pub(super) fn insert(&mut self, time: i64, value: f64) {
-        let index = self.times.partition_point(|own| *own < time);
-        self.times.insert(index, time);
-        self.values.insert(index, value);
+        let sample = Sample {
+            timestamp_ms: time,
+            value,
+        };
+        let newest = match self.head.last() {
+            Some(last) => last.timestamp_ms < time,
+            None => self.chunks.last().is_none_or(|chunk| chunk.last_ms < time),
+        };
+        if newest {
+            self.push(sample);
+        } else {
+            self.insert_older(sample);
+        }
+    }
+
+    fn push(&mut self, sample: Sample) {
+        if self.head.count() >= CHUNK_SAMPLES {
+            let full = std::mem::take(&mut self.head);
+            self.chunks.push(full.close(self.totals));
+        }
+        if !is_stale(sample.value) {
+            let previous = self.last_valid_before(self.chunks.len() + 1);
+            self.totals
+                .add(sample.value, previous.map(|previous| previous.value));
+        }
+        self.head.push(sample);
+    }
+
+    /// Writes the chunk anew into which an older sample belongs, and all after it, since their totals change. Older samples come
+    /// within the out-of-order window, which ends at the newest one, so these are few.
+    fn insert_older(&mut self, sample: Sample) {
+        let kept = self
+            .chunks
+            .partition_point(|chunk| chunk.last_ms < sample.timestamp_ms);
+        let mut samples: Vec<Sample> = self.chunks[kept..]
+            .iter()
+            .flat_map(Chunk::reader)
+            .chain(self.head.reader())
+            .collect();
+        let place = samples.partition_point(|own| own.timestamp_ms < sample.timestamp_ms);
+        samples.insert(place, sample);
+        self.chunks.truncate(kept);
+        self.head = ChunkWriter::default();
+        self.totals = self
+            .chunks
+            .last()
+            .map(|chunk| chunk.totals)
+            .unwrap_or_default();
+        for sample in samples {
+            self.push(sample);
+        }
     }
 
     pub(super) fn insert_histogram(&mut self, time: i64, histogram: Arc<Histogram>) {
@@ -98,34 +195,80 @@ impl Series {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.times.len() + self.histograms.len()
+        let full: usize = self
+            .chunks
+            .iter()
+            .map(|chunk| usize::from(chunk.count))
+            .sum();
+        full + usize::from(self.head.count()) + self.histograms.len()
     }
 
+    /// The heap bytes of the samples.
+    pub(super) fn sample_bytes(&self) -> usize {
+        let full: usize = self.chunks.iter().map(Chunk::heap_bytes).sum();
+        full + self.chunks.capacity() * size_of::<Chunk>()
+            + self.head.capacity()
+            + self
+                .histograms
+                .iter()
+                .map(|(_, histogram)| histogram_bytes(histogram))
+                .sum::<usize>()
+    }
+
+    /// All heap bytes.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.labels.heap_bytes()
-            + size_of::<Self>()
-            + self.times.capacity() * 16
-            + self.histograms.len() * 256
+        self.labels.heap_bytes() + size_of::<Self>() + self.sample_bytes()
     }
 
-    /// Forgets samples before `time`.
+    /// Forgets chunks that end before `time`, and histograms and exemplars before it.
     pub(super) fn truncate_before(&mut self, time: i64) {
-        let floats = self.times.partition_point(|own| *own < time);
-        self.times.drain(..floats);
-        self.values.drain(..floats);
+        let chunks = self.chunks.partition_point(|chunk| chunk.last_ms < time);
+        self.chunks.drain(..chunks);
+        if self.chunks.is_empty()
+            && self
+                .head
+                .last()
+                .is_some_and(|last| last.timestamp_ms < time)
+        {
+            self.head = ChunkWriter::default();
+        }
         let histograms = self.histograms.partition_point(|(own, _)| *own < time);
         self.histograms.drain(..histograms);
         self.exemplars.retain(|(own, _)| *own >= time);
     }
 
+    /// The chunks, and the head as the last, that may have samples in `(after, until]`.
+    fn readers(&self, after: i64, until: i64) -> impl DoubleEndedIterator<Item = ChunkReader<'_>> {
+        let start = self.chunks.partition_point(|chunk| chunk.last_ms <= after);
+        let end = self
+            .chunks
+            .partition_point(|chunk| chunk.first_ms <= until)
+            .max(start);
+        let head = self.head.count() > 0 && self.head.first_ms() <= until;
+        self.chunks[start..end]
+            .iter()
+            .map(Chunk::reader)
+            .chain(head.then(|| self.head.reader()))
+    }
+
+    /// The newest number in `(after, until]`, also where it is a stale marker.
+    fn newest_float(&self, after: i64, until: i64) -> Option<Sample> {
+        if let Some(last) = self.head.last()
+            && last.timestamp_ms <= until
+        {
+            return (last.timestamp_ms > after).then_some(last);
+        }
+        self.readers(after, until).rev().find_map(|reader| {
+            reader
+                .take_while(|sample| sample.timestamp_ms <= until)
+                .last()
+                .filter(|sample| sample.timestamp_ms > after)
+        })
+    }
+
     /// The newest sample in `(after, until]`, also where it is a stale marker.
     pub(crate) fn newest(&self, after: i64, until: i64) -> Option<Newest> {
-        let float = self
-            .times
-            .partition_point(|own| *own <= until)
-            .checked_sub(1)
-            .map(|index| (self.times[index], self.values[index]))
-            .filter(|(time, _)| *time > after);
+        let float = self.newest_float(after, until);
         let histogram = self
             .histograms
             .partition_point(|(own, _)| *own <= until)
@@ -133,11 +276,11 @@ impl Series {
             .map(|index| &self.histograms[index])
             .filter(|(time, _)| *time > after);
         match (float, histogram) {
-            (Some((time, value)), Some((other, _))) if time >= *other => {
-                Some(Newest::Float(time, value))
+            (Some(float), Some((other, _))) if float.timestamp_ms >= *other => {
+                Some(Newest::Float(float.timestamp_ms, float.value))
             }
             (_, Some((time, histogram))) => Some(Newest::Histogram(*time, histogram.clone())),
-            (Some((time, value)), None) => Some(Newest::Float(time, value)),
+            (Some(float), None) => Some(Newest::Float(float.timestamp_ms, float.value)),
             (None, None) => None,
         }
     }
@@ -150,14 +293,12 @@ impl Series {
         times: &mut Vec<i64>,
         values: &mut Vec<f64>,
     ) {
-        let start = self.times.partition_point(|own| *own <= after);
-        let end = self.times.partition_point(|own| *own <= until);
-        for index in start..end.max(start) {
-            if !is_stale(self.values[index]) {
-                times.push(self.times[index]);
-                values.push(self.values[index]);
+        self.read(after, until, |sample| {
+            if !is_stale(sample.value) {
+                times.push(sample.timestamp_ms);
+                values.push(sample.value);
             }
-        }
+        });
     }
 
     /// Appends the numbers of `(after, until]`, stale markers included.
@@ -168,10 +309,31 @@ impl Series {
         times: &mut Vec<i64>,
         values: &mut Vec<f64>,
     ) {
-        let start = self.times.partition_point(|own| *own <= after);
-        let end = self.times.partition_point(|own| *own <= until).max(start);
-        times.extend_from_slice(&self.times[start..end]);
-        values.extend_from_slice(&self.values[start..end]);
+        self.read(after, until, |sample| {
+            times.push(sample.timestamp_ms);
+            values.push(sample.value);
+        });
+    }
+
+    fn read(&self, after: i64, until: i64, mut take: impl FnMut(Sample)) {
+        for reader in self.readers(after, until) {
+            for sample in reader {
+                if sample.timestamp_ms > until {
+                    break;
+                }
+                if sample.timestamp_ms > after {
+                    take(sample);
+                }
+            }
+        }
+    }
+
+    /// Whether there is a histogram in `(after, until]`.
+    pub(crate) fn has_histograms(&self, after: i64, until: i64) -> bool {
+        let start = self.histograms.partition_point(|(own, _)| *own <= after);
+        self.histograms
+            .get(start)
+            .is_some_and(|(time, _)| *time <= until)
     }
 
     /// Appends the histograms of `(after, until]`.
@@ -184,5 +346,354 @@ impl Series {
         let start = self.histograms.partition_point(|(own, _)| *own <= after);
         let end = self.histograms.partition_point(|(own, _)| *own <= until);
         out.extend_from_slice(&self.histograms[start..end.max(start)]);
+    }
+
+    // Summaries. Part `i` is chunk `i`; the last part is the head.
+
+    fn first_valid(&self, part: usize) -> Valid {
+        match self.chunks.get(part) {
+            Some(chunk) => chunk.first_valid,
+            None => self.head.first_valid(),
+        }
+    }
+
+    fn last_valid(&self, part: usize) -> Valid {
+        match self.chunks.get(part) {
+            Some(chunk) => chunk.last_valid,
+            None => self.head.last_valid(),
+        }
+    }
+
+    /// The last number before a part that is no stale marker.
+    fn last_valid_before(&self, part: usize) -> Valid {
+        (0..part).rev().find_map(|part| self.last_valid(part))
+    }
+
+    fn totals_at_end(&self, part: usize) -> Totals {
+        self.chunks
+            .get(part)
+            .map_or(self.totals, |chunk| chunk.totals)
+    }
+
+    fn reader(&self, part: usize) -> ChunkReader<'_> {
+        match self.chunks.get(part) {
+            Some(chunk) => chunk.reader(),
+            None => self.head.reader(),
+        }
+    }
+
+    /// What the numbers of `(after, until]` amount to. At most the chunks at both ends are decoded, so that the cost does not
+    /// grow with the window; the result is the same to the last bit as that of reading all samples.
+    pub(crate) fn summarize(&self, after: i64, until: i64) -> Summary {
+        let parts = self.chunks.len() + 1;
+        let mut first = self.chunks.partition_point(|chunk| chunk.last_ms <= after);
+        while first < parts
+            && self
+                .last_valid(first)
+                .is_none_or(|last| last.timestamp_ms <= after)
+        {
+            first += 1;
+        }
+        let mut last = self.chunks.partition_point(|chunk| chunk.first_ms <= until);
+        while last > 0
+            && self
+                .first_valid(last)
+                .is_none_or(|sample| sample.timestamp_ms > until)
+        {
+            last -= 1;
+        }
+        let ends_late = self
+            .first_valid(last)
+            .is_none_or(|sample| sample.timestamp_ms > until);
+        if first >= parts || first > last || ends_late {
+            return Summary::Empty;
+        }
+        let mut window = Accumulator::default();
+        if first == last {
+            window.read(self.reader(first), after, until);
+            return window.finish();
+        }
+        self.summarize_parts(first, last, after, until)
+    }
+
+    /// The same where the window's first and last number lie in different parts.
+    fn summarize_parts(&self, first: usize, last: usize, after: i64, until: i64) -> Summary {
+        let mut window = Accumulator::default();
+        let end_of_first = self.totals_at_end(first);
+        window.read(self.reader(first), after, until);
+        // What lies between, and the last part too where all of it lies in the window.
+        let whole_last = self
+            .last_valid(last)
+            .is_some_and(|sample| sample.timestamp_ms <= until);
+        let between_end = if whole_last { last } else { last - 1 };
+        if between_end > first {
+            let end = self.totals_at_end(between_end);
+            let count = end.valid.wrapping_sub(end_of_first.valid);
+            let resets = end.resets.wrapping_sub(end_of_first.resets);
+            let exact = end.inexact == end_of_first.inexact;
+            if resets > 0 && !(exact && window.exact) {
+                return Summary::Unknown;
+            }
+            window.skip(
+                count as usize,
+                resets as usize,
+                end.reset_sum - end_of_first.reset_sum,
+                exact.then_some(end.sum - end_of_first.sum),
+            );
+            window.last = self.last_valid_before(between_end + 1);
+        }
+        if !whole_last {
+            let skipped_resets = window.skipped_resets;
+            window.read(self.reader(last), after, until);
+            // Adding whole numbers before or after a fraction may round differently.
+            if skipped_resets && !window.exact {
+                return Summary::Unknown;
+            }
+        }
+        window.finish()
+    }
+}
+
+/// Adds up a window in the order in which a plain pass over its samples would.
+#[derive(Debug)]
+struct Accumulator {
+    first: Valid,
+    last: Valid,
+    count: usize,
+    resets: usize,
+    /// Numbers right before resets: the sum of those skipped, then each that was read.
+    skipped: f64,
+    skipped_resets: bool,
+    /// In order; those before the skipped ones first.
+    corrections: Vec<f64>,
+    sum: f64,
+    exact: bool,
+}
+
+impl Default for Accumulator {
+    fn default() -> Self {
+        Self {
+            first: None,
+            last: None,
+            count: 0,
+            resets: 0,
+            skipped: 0.0,
+            skipped_resets: false,
+            corrections: Vec::new(),
+            sum: 0.0,
+            exact: true,
+        }
+    }
+}
+
+impl Accumulator {
+    fn read(&mut self, reader: ChunkReader<'_>, after: i64, until: i64) {
+        for sample in reader {
+            if sample.timestamp_ms > until {
+                return;
+            }
+            if sample.timestamp_ms <= after || is_stale(sample.value) {
+                continue;
+            }
+            let mut totals = Totals {
+                sum: self.sum,
+                ..Totals::default()
+            };
+            totals.add(sample.value, None);
+            self.exact &= totals.inexact == 0;
+            self.sum = totals.sum;
+            if let Some(last) = self.last
+                && sample.value < last.value
+            {
+                self.resets += 1;
+                self.corrections.push(last.value);
+            }
+            self.count += 1;
+            self.first = self.first.or(Some(sample));
+            self.last = Some(sample);
+        }
+    }
+
+    fn skip(&mut self, count: usize, resets: usize, reset_sum: f64, sum: Option<f64>) {
+        self.count += count;
+        self.resets += resets;
+        self.skipped += reset_sum;
+        self.skipped_resets |= resets > 0;
+        match sum {
+            Some(sum) => self.sum += sum,
+            None => self.exact = false,
+        }
+    }
+
+    fn finish(self) -> Summary {
+        let (Some(first), Some(last)) = (self.first, self.last) else {
+            return Summary::Empty;
+        };
+        let mut growth = last.value - first.value;
+        if self.skipped_resets {
+            growth += self.skipped;
+        }
+        for correction in self.corrections {
+            growth += correction;
+        }
+        Summary::Known(WindowTotals {
+            first,
+            last,
+            count: self.count,
+            resets: self.resets,
+            growth,
+            sum: self.exact.then_some(self.sum),
+        })
+    }
+}
+
+fn histogram_bytes(histogram: &Histogram) -> usize {
+    size_of::<Histogram>()
+        + 16
+        + 8 * (histogram.positive_buckets.len()
+            + histogram.negative_buckets.len()
+            + histogram.positive_spans.len()
+            + histogram.negative_spans.len()
+            + histogram.custom_values.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gameday_signal::stale_nan;
+    use proptest::prelude::*;
+
+    /// What a plain pass over the samples finds.
+    fn plain(
+        samples: &[(i64, f64)],
+        after: i64,
+        until: i64,
+    ) -> Option<(Sample, Sample, usize, usize, u64)> {
+        let window: Vec<Sample> = samples
+            .iter()
+            .filter(|(time, value)| *time > after && *time <= until && !is_stale(*value))
+            .map(|(time, value)| Sample {
+                timestamp_ms: *time,
+                value: *value,
+            })
+            .collect();
+        let (first, last) = (*window.first()?, *window.last()?);
+        let mut growth = last.value - first.value;
+        let mut resets = 0;
+        for pair in window.windows(2) {
+            if pair[1].value < pair[0].value {
+                growth += pair[0].value;
+                resets += 1;
+            }
+        }
+        Some((first, last, window.len(), resets, growth.to_bits()))
+    }
+
+    fn check(samples: &[(i64, f64)], after: i64, until: i64) {
+        let mut series = Series::new(Labels::empty());
+        for (time, value) in samples {
+            series.insert(*time, *value);
+        }
+        let expected = plain(samples, after, until);
+        match series.summarize(after, until) {
+            Summary::Unknown => {}
+            Summary::Empty => assert_eq!(expected, None),
+            Summary::Known(totals) => {
+                let found = (
+                    totals.first,
+                    totals.last,
+                    totals.count,
+                    totals.resets,
+                    totals.growth.to_bits(),
+                );
+                assert_eq!(Some(found), expected);
+                if let Some(sum) = totals.sum {
+                    let plain: f64 = samples
+                        .iter()
+                        .filter(|(time, value)| {
+                            *time > after && *time <= until && !is_stale(*value)
+                        })
+                        .map(|(_, value)| value)
+                        .sum();
+                    assert_eq!(sum.to_bits(), plain.to_bits());
+                }
+            }
+        }
+    }
+
+    /// Counters with resets, gaps and stale markers; whole numbers or not.
+    fn samples() -> impl Strategy<Value = Vec<(i64, f64)>> {
+        let step = (0_u8..40, 0_u8..60, 1_i64..4);
+        (prop::collection::vec(step, 0..1500), any::<bool>()).prop_map(|(steps, whole)| {
+            let (mut time, mut value) = (0, 0.0);
+            steps
+                .into_iter()
+                .map(|(kind, growth, gap)| {
+                    time += gap * 15_000;
+                    let growth = if whole {
+                        f64::from(growth)
+                    } else {
+                        f64::from(growth) / 7.0
+                    };
+                    value = if kind == 0 { growth } else { value + growth };
+                    (time, if kind == 1 { stale_nan() } else { value })
+                })
+                .collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn summaries_equal_a_plain_pass(samples in samples(), after in -10_000_i64..40_000_000, length in 1_i64..40_000_000) {
+            check(&samples, after, after + length);
+            check(&samples, i64::MIN, i64::MAX);
+        }
+
+        #[test]
+        fn the_order_of_arrival_does_not_matter(samples in samples(), seed in any::<u64>()) {
+            let mut shuffled: Vec<(i64, f64)> = samples.clone();
+            // Neighbours change places: what an out-of-order window lets in.
+            for index in 1..shuffled.len() {
+                if (seed >> (index % 64)) & 1 == 1 {
+                    shuffled.swap(index - 1, index);
+                }
+            }
+            let (mut ordered, mut late) = (Series::new(Labels::empty()), Series::new(Labels::empty()));
+            samples.iter().for_each(|(time, value)| ordered.insert(*time, *value));
+            shuffled.iter().for_each(|(time, value)| late.insert(*time, *value));
+            let read = |series: &Series| {
+                let (mut times, mut values) = (Vec::new(), Vec::new());
+                series.read_all_floats(i64::MIN, i64::MAX, &mut times, &mut values);
+                (times, values.iter().map(|value| value.to_bits()).collect::<Vec<_>>())
+            };
+            prop_assert_eq!(read(&ordered), read(&late));
+            prop_assert_eq!(ordered.totals, late.totals);
+        }
+    }
+
+    #[test]
+    fn long_windows_of_whole_numbers_are_known() {
+        let mut series = Series::new(Labels::empty());
+        for index in 0..10_000_i64 {
+            series.insert(index * 1000, (index % 3000) as f64);
+        }
+        let Summary::Known(totals) = series.summarize(500, 9_999_000) else {
+            panic!("known");
+        };
+        assert_eq!((totals.count, totals.resets), (9999, 3));
+        assert_eq!(totals.growth, 9999.0 - 1.0 - 3.0);
+    }
+
+    #[test]
+    fn truncation_keeps_what_the_chunk_needs() {
+        let mut series = Series::new(Labels::empty());
+        for index in 0..1000_i64 {
+            series.insert(index, index as f64);
+        }
+        series.truncate_before(500);
+        assert_eq!(series.first_time(), Some(480));
+        assert_eq!(series.len(), 520);
+        series.truncate_before(5000);
+        assert_eq!(series.len(), 0);
     }
 }
