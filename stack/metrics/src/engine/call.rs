@@ -131,6 +131,7 @@ impl Evaluator<'_> {
         let counter = matches!(name, "rate" | "increase");
         let mut found = Vec::with_capacity(source.len());
         let mut buffer = RangeBuffer::default();
+        let wants_sum = matches!(name, "sum_over_time" | "avg_over_time");
         let summary = if grid.count == 1 {
             summary_function(name)
         } else {
@@ -140,7 +141,7 @@ impl Evaluator<'_> {
             if let Some(summary) = summary {
                 let end_ms = source.window_end(grid, 0);
                 let start_ms = end_ms.saturating_sub(source.range_ms);
-                let cell = match source.summarize(index, end_ms) {
+                let cell = match source.summarize(index, end_ms, wants_sum) {
                     Summary::Empty => continue,
                     Summary::Known(totals) => summary(&totals, start_ms, end_ms),
                     Summary::Unknown => None,

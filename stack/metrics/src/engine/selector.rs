@@ -296,11 +296,11 @@ impl RangeSource<'_> {
     }
 
     /// What the only window of a stored series amounts to.
-    pub(super) fn summarize(&self, index: usize, end_ms: i64) -> Summary {
+    pub(super) fn summarize(&self, index: usize, end_ms: i64, wants_sum: bool) -> Summary {
         let start_ms = end_ms.saturating_sub(self.range_ms);
         match &self.kind {
             SourceKind::Stored(series) if !series[index].has_histograms(start_ms, end_ms) => {
-                series[index].summarize(start_ms, end_ms)
+                series[index].summarize(start_ms, end_ms, wants_sum)
             }
             SourceKind::Stored(_) | SourceKind::Computed(..) => Summary::Unknown,
         }

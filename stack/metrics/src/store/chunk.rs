@@ -5,8 +5,11 @@ use gameday_signal::{Sample, is_stale};
 
 use super::bits::{BitReader, BitWriter};
 
-/// Large enough that what is known about a chunk as a whole weighs little, small enough to be decoded in a microsecond.
-pub(super) const CHUNK_SAMPLES: u16 = 240;
+/// Large enough that what is known about a chunk as a whole weighs little.
+pub(super) const CHUNK_SAMPLES: u16 = 360;
+
+/// After so many samples a chunk can be entered in the middle.
+const MARK_SAMPLES: u16 = 90;
 
 /// The widths of differences of differences, each with one more leading one than the one before (Prometheus
 /// tsdb/chunkenc/xor.go).
@@ -31,12 +34,17 @@ pub(super) struct Totals {
 /// Sums of whole numbers up to this are exact in a float, in whatever order they are added (2^53).
 const EXACT_LIMIT: f64 = 9_007_199_254_740_992.0;
 
+/// Whether a value is a whole number that an integer can hold.
+fn is_whole(value: f64) -> bool {
+    value as i64 as f64 == value
+}
+
 impl Totals {
     /// Adds a number that follows `previous`.
     pub(super) fn add(&mut self, value: f64, previous: Option<f64>) {
         self.valid = self.valid.wrapping_add(1);
         self.sum += value;
-        let mut exact = value.fract() == 0.0 && self.sum.abs() <= EXACT_LIMIT;
+        let mut exact = is_whole(value) && self.sum.abs() <= EXACT_LIMIT;
         if let Some(previous) = previous
             && value < previous
         {
@@ -60,11 +68,30 @@ impl Totals {
 /// A number that is no stale marker, and when.
 pub(super) type Valid = Option<Sample>;
 
+/// Where reading may begin in the middle of a chunk: the state of a reader.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    value: u64,
+    /// The time minus that of the first sample.
+    after_first_ms: u32,
+    delta: i32,
+    /// In bits.
+    position: u16,
+    /// Samples before it that are no stale markers.
+    valid: u16,
+    width: u8,
+    trailing: u8,
+    /// Samples before it, in steps of [`MARK_SAMPLES`].
+    steps: u8,
+}
+
 /// Appends samples to a chunk.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ChunkWriter {
     bits: BitWriter,
+    marks: Vec<Mark>,
     count: u16,
+    valid: u16,
     first_ms: i64,
     last_ms: i64,
     delta: i64,
@@ -100,13 +127,44 @@ impl ChunkWriter {
         self.last_valid
     }
 
+    /// The heap bytes.
     pub(super) fn capacity(&self) -> usize {
-        self.bits.capacity()
+        self.bits.capacity() + self.marks.capacity() * size_of::<Mark>()
+    }
+
+    /// Adds a mark; none where the chunk spans more time, or more bits, than one can tell.
+    fn mark(&mut self) {
+        let (Ok(after_first_ms), Ok(delta), Ok(position)) = (
+            u32::try_from(self.last_ms.wrapping_sub(self.first_ms)),
+            i32::try_from(self.delta),
+            u16::try_from(self.bits.position()),
+        ) else {
+            return;
+        };
+        let has_window = self.leading != 64;
+        self.marks.reserve_exact(1);
+        self.marks.push(Mark {
+            value: self.last_value,
+            after_first_ms,
+            delta,
+            position,
+            valid: self.valid,
+            width: if has_window {
+                (64 - self.leading - self.trailing) as u8
+            } else {
+                0
+            },
+            trailing: self.trailing as u8,
+            steps: (self.count / MARK_SAMPLES) as u8,
+        });
     }
 
     /// Appends a sample that is later than all before it.
     pub(super) fn push(&mut self, sample: Sample) {
         let bits = sample.value.to_bits();
+        if self.count > 0 && self.count.is_multiple_of(MARK_SAMPLES) {
+            self.mark();
+        }
         if self.count == 0 {
             self.first_ms = sample.timestamp_ms;
             self.bits.write(bits, 64);
@@ -122,6 +180,7 @@ impl ChunkWriter {
         self.last_value = bits;
         self.count += 1;
         if !is_stale(sample.value) {
+            self.valid += 1;
             self.first_valid = self.first_valid.or(Some(sample));
             self.last_valid = Some(sample);
         }
@@ -175,7 +234,7 @@ impl ChunkWriter {
     }
 
     pub(super) fn reader(&self) -> ChunkReader<'_> {
-        ChunkReader::new(self.bits.bytes(), self.first_ms, self.count)
+        ChunkReader::new(self.bits.bytes(), &self.marks, self.first_ms, self.count)
     }
 
     /// The chunk, with what the series amounts to at its end.
@@ -188,6 +247,7 @@ impl ChunkWriter {
             totals,
             count: self.count,
             bytes: self.bits.into_bytes(),
+            marks: self.marks.into_boxed_slice(),
         }
     }
 }
@@ -203,15 +263,16 @@ pub(super) struct Chunk {
     pub(super) totals: Totals,
     pub(super) count: u16,
     bytes: Box<[u8]>,
+    marks: Box<[Mark]>,
 }
 
 impl Chunk {
     pub(super) fn reader(&self) -> ChunkReader<'_> {
-        ChunkReader::new(&self.bytes, self.first_ms, self.count)
+        ChunkReader::new(&self.bytes, &self.marks, self.first_ms, self.count)
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() + self.marks.len() * size_of::<Mark>()
     }
 }
 
@@ -219,6 +280,7 @@ impl Chunk {
 #[derive(Clone, Debug)]
 pub(super) struct ChunkReader<'c> {
     bits: BitReader<'c>,
+    marks: &'c [Mark],
     left: u16,
     is_first: bool,
     time_ms: i64,
@@ -229,9 +291,10 @@ pub(super) struct ChunkReader<'c> {
 }
 
 impl<'c> ChunkReader<'c> {
-    fn new(bytes: &'c [u8], first_ms: i64, count: u16) -> Self {
+    fn new(bytes: &'c [u8], marks: &'c [Mark], first_ms: i64, count: u16) -> Self {
         Self {
             bits: BitReader::new(bytes),
+            marks,
             left: count,
             is_first: true,
             time_ms: first_ms,
@@ -240,6 +303,96 @@ impl<'c> ChunkReader<'c> {
             trailing: 0,
             width: 0,
         }
+    }
+}
+
+impl ChunkReader<'_> {
+    /// Goes to the last mark at or before `time`, if the chunk has not been read yet. Returns how many samples that are no stale
+    /// markers have been left out; the last of all samples left out is [`ChunkReader::current`].
+    pub(super) fn seek(&mut self, time: i64) -> usize {
+        if !self.is_first {
+            return 0;
+        }
+        // Before anything is read the time is that of the first sample.
+        let first_ms = self.time_ms;
+        let marks = self.marks.partition_point(|mark| {
+            first_ms.saturating_add(i64::from(mark.after_first_ms)) <= time
+        });
+        let Some(mark) = marks.checked_sub(1).map(|index| self.marks[index]) else {
+            return 0;
+        };
+        self.bits.skip(u32::from(mark.position));
+        self.left = self
+            .left
+            .saturating_sub(u16::from(mark.steps) * MARK_SAMPLES);
+        self.is_first = false;
+        self.time_ms = first_ms.saturating_add(i64::from(mark.after_first_ms));
+        self.delta = i64::from(mark.delta);
+        self.value = mark.value;
+        self.width = u32::from(mark.width);
+        self.trailing = u32::from(mark.trailing);
+        usize::from(mark.valid)
+    }
+
+    /// The sample that was read, or left out, last.
+    fn current(&self) -> Option<Sample> {
+        (!self.is_first).then_some(Sample {
+            timestamp_ms: self.time_ms,
+            value: f64::from_bits(self.value),
+        })
+    }
+
+    /// The last sample at or before `time`.
+    pub(super) fn last_until(mut self, time: i64) -> Option<Sample> {
+        self.seek(time);
+        let mut last = self.current();
+        for sample in self {
+            if sample.timestamp_ms > time {
+                break;
+            }
+            last = Some(sample);
+        }
+        last.filter(|sample| sample.timestamp_ms <= time)
+    }
+
+    /// Reads the time and returns the 64 bits that follow, of which at least 40 are right.
+    fn read_time(&mut self) -> u64 {
+        let window = self.bits.window();
+        let ones = window.leading_ones().min(4);
+        let used = if ones == 0 {
+            1
+        } else if ones < 4 {
+            let (header, width) = (ones + 1, DELTA_BITS[ones as usize - 1]);
+            let raw = (window << header) >> (64 - width);
+            self.delta = self.delta.wrapping_add(signed(raw, width));
+            header + width
+        } else {
+            self.bits.skip(4);
+            self.delta = self.delta.wrapping_add(self.bits.read(64) as i64);
+            self.time_ms = self.time_ms.wrapping_add(self.delta);
+            return self.bits.window();
+        };
+        self.bits.skip(used);
+        self.time_ms = self.time_ms.wrapping_add(self.delta);
+        window << used
+    }
+
+    fn read_value(&mut self, window: u64) {
+        if window >> 63 == 0 {
+            self.bits.skip(1);
+            return;
+        }
+        if window >> 62 == 0b11 {
+            let leading = (window >> 57) as u32 & 0b1_1111;
+            self.width = ((window >> 51) as u32 & 0b11_1111) + 1;
+            self.trailing = 64_u32.saturating_sub(leading + self.width);
+            self.bits.skip(13);
+        } else {
+            self.bits.skip(2);
+        }
+        // Only damaged bytes use a window before they describe one.
+        let width = self.width.clamp(1, 64);
+        self.value ^= self.bits.read(width) << self.trailing.min(63);
     }
 }
 
@@ -252,26 +405,8 @@ impl Iterator for ChunkReader<'_> {
             self.is_first = false;
             self.value = self.bits.read(64);
         } else {
-            let ones = self.bits.read_ones(4);
-            if ones > 0 {
-                let width = DELTA_BITS[ones as usize - 1];
-                let raw = self.bits.read(width);
-                self.delta = self.delta.wrapping_add(signed(raw, width));
-            }
-            self.time_ms = self.time_ms.wrapping_add(self.delta);
-            match self.bits.read_ones(2) {
-                0 => {}
-                ones => {
-                    if ones == 2 {
-                        let leading = self.bits.read(5) as u32;
-                        self.width = self.bits.read(6) as u32 + 1;
-                        self.trailing = 64_u32.saturating_sub(leading + self.width);
-                    }
-                    // Only damaged bytes use a window before they describe one.
-                    let width = self.width.clamp(1, 64);
-                    self.value ^= self.bits.read(width) << self.trailing.min(63);
-                }
-            }
+            let window = self.read_time();
+            self.read_value(window);
         }
         if self.bits.is_past_end() {
             self.left = 0;
@@ -322,6 +457,24 @@ mod tests {
             .collect();
         assert_eq!(open, expected);
         assert_eq!(closed, expected);
+        for (time, _) in samples.iter().step_by(7) {
+            let mut reader = chunk.reader();
+            let skipped = reader.seek(*time);
+            let rest: Vec<(i64, u64)> = reader
+                .map(|sample| (sample.timestamp_ms, sample.value.to_bits()))
+                .filter(|(own, _)| own > time)
+                .collect();
+            let after: Vec<(i64, u64)> = expected
+                .iter()
+                .copied()
+                .filter(|(own, _)| own > time)
+                .collect();
+            assert_eq!(rest, after);
+            assert!(skipped <= expected.len() - after.len());
+            let last = chunk.reader().last_until(*time);
+            assert_eq!(last.map(|sample| sample.timestamp_ms), Some(*time));
+        }
+        assert_eq!(chunk.reader().last_until(i64::MIN), None);
     }
 
     #[test]
@@ -349,13 +502,13 @@ mod tests {
             });
         }
         let bytes = writer.close(Totals::default()).heap_bytes();
-        assert!(bytes < 2 * usize::from(CHUNK_SAMPLES), "{bytes} bytes");
+        assert!(bytes < 5 * usize::from(CHUNK_SAMPLES) / 2, "{bytes} bytes");
     }
 
     proptest! {
         #[test]
         fn random_samples_come_back(
-            steps in prop::collection::vec((1_i64..10_000_000_000, any::<u64>()), 0..200),
+            steps in prop::collection::vec((1_i64..10_000_000_000, any::<u64>()), 0..360),
             whole in any::<bool>(),
         ) {
             let mut time = -1_000_000;
@@ -372,7 +525,7 @@ mod tests {
 
         #[test]
         fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), count in any::<u16>()) {
-            ChunkReader::new(&bytes, 0, count).for_each(drop);
+            ChunkReader::new(&bytes, &[], 0, count).for_each(drop);
         }
     }
 }

@@ -12,6 +12,8 @@ pub(crate) struct Series {
     labels: Labels,
     chunks: Vec<Chunk>,
     head: ChunkWriter,
+    /// Before the first chunk: what has been forgotten.
+    forgotten: Totals,
     /// At the end of the head.
     totals: Totals,
     histograms: Vec<(i64, Arc<Histogram>)>,
@@ -58,6 +60,7 @@ impl Series {
             labels,
             chunks: Vec::new(),
             head: ChunkWriter::default(),
+            forgotten: Totals::default(),
             totals: Totals::default(),
             histograms: Vec::new(),
             exemplars: Vec::new(),
@@ -171,8 +174,7 @@ impl Series {
         self.totals = self
             .chunks
             .last()
-            .map(|chunk| chunk.totals)
-            .unwrap_or_default();
+            .map_or(self.forgotten, |chunk| chunk.totals);
         for sample in samples {
             self.push(sample);
         }
@@ -223,7 +225,9 @@ impl Series {
     /// Forgets chunks that end before `time`, and histograms and exemplars before it.
     pub(super) fn truncate_before(&mut self, time: i64) {
         let chunks = self.chunks.partition_point(|chunk| chunk.last_ms < time);
-        self.chunks.drain(..chunks);
+        if let Some(last) = self.chunks.drain(..chunks).next_back() {
+            self.forgotten = last.totals;
+        }
         if self.chunks.is_empty()
             && self
                 .head
@@ -231,6 +235,7 @@ impl Series {
                 .is_some_and(|last| last.timestamp_ms < time)
         {
             self.head = ChunkWriter::default();
+            self.forgotten = self.totals;
         }
         let histograms = self.histograms.partition_point(|(own, _)| *own < time);
         self.histograms.drain(..histograms);
@@ -260,8 +265,7 @@ impl Series {
         }
         self.readers(after, until).rev().find_map(|reader| {
             reader
-                .take_while(|sample| sample.timestamp_ms <= until)
-                .last()
+                .last_until(until)
                 .filter(|sample| sample.timestamp_ms > after)
         })
     }
@@ -316,7 +320,8 @@ impl Series {
     }
 
     fn read(&self, after: i64, until: i64, mut take: impl FnMut(Sample)) {
-        for reader in self.readers(after, until) {
+        for mut reader in self.readers(after, until) {
+            reader.seek(after);
             for sample in reader {
                 if sample.timestamp_ms > until {
                     break;
@@ -383,8 +388,9 @@ impl Series {
     }
 
     /// What the numbers of `(after, until]` amount to. At most the chunks at both ends are decoded, so that the cost does not
-    /// grow with the window; the result is the same to the last bit as that of reading all samples.
-    pub(crate) fn summarize(&self, after: i64, until: i64) -> Summary {
+    /// grow with the window; the result is the same to the last bit as that of reading all samples. The sum is only worked out
+    /// where it is wanted.
+    pub(crate) fn summarize(&self, after: i64, until: i64, wants_sum: bool) -> Summary {
         let parts = self.chunks.len() + 1;
         let mut first = self.chunks.partition_point(|chunk| chunk.last_ms <= after);
         while first < parts
@@ -408,12 +414,65 @@ impl Series {
         if first >= parts || first > last || ends_late {
             return Summary::Empty;
         }
-        let mut window = Accumulator::default();
+        if let Some(totals) = self.summarize_steady(first, last, after, until, wants_sum) {
+            return Summary::Known(totals);
+        }
         if first == last {
+            let mut window = Accumulator::default();
             window.read(self.reader(first), after, until);
             return window.finish();
         }
         self.summarize_parts(first, last, after, until)
+    }
+
+    /// The same for the usual case: the last part ends within the window, and there is no reset. Then the first part is only read
+    /// up to the first number of the window.
+    fn summarize_steady(
+        &self,
+        first: usize,
+        last: usize,
+        after: i64,
+        until: i64,
+        wants_sum: bool,
+    ) -> Option<WindowTotals> {
+        let last_valid = self
+            .last_valid(last)
+            .filter(|sample| sample.timestamp_ms <= until)?;
+        let start = match first.checked_sub(1) {
+            Some(before) => self.totals_at_end(before),
+            None => self.forgotten,
+        };
+        let end = self.totals_at_end(last);
+        if end.resets != start.resets {
+            return None;
+        }
+        let exact = end.inexact == start.inexact;
+        let (mut skipped, mut skipped_sum) = (0, 0.0);
+        let mut first_valid = None;
+        let mut reader = self.reader(first);
+        if !(wants_sum && exact) {
+            skipped = reader.seek(after);
+        }
+        for sample in reader {
+            if is_stale(sample.value) {
+                continue;
+            }
+            if sample.timestamp_ms > after {
+                first_valid = Some(sample);
+                break;
+            }
+            skipped += 1;
+            skipped_sum += sample.value;
+        }
+        let first_valid = first_valid?;
+        Some(WindowTotals {
+            first: first_valid,
+            last: last_valid,
+            count: end.valid.wrapping_sub(start.valid) as usize - skipped,
+            resets: 0,
+            growth: last_valid.value - first_valid.value,
+            sum: (wants_sum && exact).then_some(end.sum - start.sum - skipped_sum),
+        })
     }
 
     /// The same where the window's first and last number lie in different parts.
@@ -487,7 +546,8 @@ impl Default for Accumulator {
 }
 
 impl Accumulator {
-    fn read(&mut self, reader: ChunkReader<'_>, after: i64, until: i64) {
+    fn read(&mut self, mut reader: ChunkReader<'_>, after: i64, until: i64) {
+        reader.seek(after);
         for sample in reader {
             if sample.timestamp_ms > until {
                 return;
@@ -595,7 +655,25 @@ mod tests {
             series.insert(*time, *value);
         }
         let expected = plain(samples, after, until);
-        match series.summarize(after, until) {
+        for wants_sum in [false, true] {
+            check_summary(
+                samples,
+                expected,
+                series.summarize(after, until, wants_sum),
+                after,
+                until,
+            );
+        }
+    }
+
+    fn check_summary(
+        samples: &[(i64, f64)],
+        expected: Option<(Sample, Sample, usize, usize, u64)>,
+        summary: Summary,
+        after: i64,
+        until: i64,
+    ) {
+        match summary {
             Summary::Unknown => {}
             Summary::Empty => assert_eq!(expected, None),
             Summary::Known(totals) => {
@@ -677,7 +755,7 @@ mod tests {
         for index in 0..10_000_i64 {
             series.insert(index * 1000, (index % 3000) as f64);
         }
-        let Summary::Known(totals) = series.summarize(500, 9_999_000) else {
+        let Summary::Known(totals) = series.summarize(500, 9_999_000, true) else {
             panic!("known");
         };
         assert_eq!((totals.count, totals.resets), (9999, 3));
@@ -691,8 +769,8 @@ mod tests {
             series.insert(index, index as f64);
         }
         series.truncate_before(500);
-        assert_eq!(series.first_time(), Some(480));
-        assert_eq!(series.len(), 520);
+        assert_eq!(series.first_time(), Some(360));
+        assert_eq!(series.len(), 640);
         series.truncate_before(5000);
         assert_eq!(series.len(), 0);
     }
