@@ -6,8 +6,9 @@ use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthChar;
 
 use super::chart::{courses, threshold_name};
+use super::incidents::Incident;
 use super::lines::{Line, Timeline, Tone, moment_time, passing, reached_ms, theoretical};
-use super::moments::{Incident, Moment};
+use super::moments::Moment;
 use super::record::{Outcome, RunRecord, StepRecord, StepStatus, Verdict};
 use super::stages::Stage;
 use super::text;
@@ -35,6 +36,8 @@ impl Default for ConsoleOptions {
 
 /// A timeline has at most this many lines unless all are asked for.
 const LINES_MAX: usize = 120;
+/// So many incidents are told unless all are asked for.
+const INCIDENTS_MAX: usize = 10;
 /// The width of the column of times.
 const TIME_COLUMN: usize = 12;
 
@@ -49,7 +52,12 @@ pub fn render_console(record: &RunRecord, options: ConsoleOptions) -> String {
         page.block(&[(Style::new().bold(), &title)], 2);
         page.timeline(&timeline);
         page.steps(&timeline);
-        for incident in timeline.expected_first() {
+        let most = if options.verbose {
+            usize::MAX
+        } else {
+            INCIDENTS_MAX
+        };
+        for incident in timeline.expected_first().into_iter().take(most) {
             page.blank();
             if options.verbose || !incident.minor() {
                 page.incident(incident, &timeline);
@@ -58,7 +66,12 @@ pub fn render_console(record: &RunRecord, options: ConsoleOptions) -> String {
                 page.block(&[(soft(), &line)], 4);
             }
         }
-        for unexpected in timeline.unexpected() {
+        if timeline.incidents.len() > most {
+            let left = timeline.incidents.len() - most;
+            let note = format!("  … {left} more alerts, all of them in the report");
+            page.block(&[(soft(), &note)], 4);
+        }
+        for unexpected in timeline.unexpected().take(most) {
             let line = format!("  ✗ unexpected alert {}", text::alert(&unexpected.labels));
             page.block(&[(bad(), &line)], 4);
         }

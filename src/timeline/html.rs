@@ -12,15 +12,17 @@ use super::console::compress_note;
 use super::html_parts::{
     ChartView, DrillDownView, IncidentView, LoadView, MessageView, faults, slos,
 };
+use super::incidents::Incident;
 use super::lanes::draw_lanes;
 use super::lines::{Line, Timeline, focus_note};
-use super::moments::Incident;
 use super::record::{ClockKind, Outcome, RunRecord, StepRecord, StepStatus, Verdict};
 use super::text;
 
 /// A list of the report has at most this many entries; what is left out stands in the JSON report.
 pub(super) const ENTRIES_MAX: usize = 2000;
 const MESSAGES_MAX: usize = 100;
+/// Incidents of one scenario that a report tells in full.
+pub(super) const INCIDENTS_MAX: usize = 60;
 
 /// The run as one HTML file.
 pub fn render_html(record: &RunRecord) -> String {
@@ -153,6 +155,7 @@ struct ScenarioView {
     unexpected: Vec<String>,
     steps: Vec<StepView>,
     incidents: Vec<IncidentView>,
+    incidents_left: usize,
     lines: Vec<LineView>,
     lines_left: usize,
     lanes: Option<Value>,
@@ -194,6 +197,7 @@ impl ScenarioView {
             figures: timeline.primary().map_or_else(Vec::new, figures),
             unexpected: timeline
                 .unexpected()
+                .take(INCIDENTS_MAX)
                 .map(|own| text::visible(&text::alert(&own.labels)))
                 .collect(),
             steps: scenario
@@ -204,9 +208,11 @@ impl ScenarioView {
             incidents: timeline
                 .expected_first()
                 .into_iter()
+                .take(INCIDENTS_MAX)
                 .enumerate()
                 .map(|(index, own)| IncidentView::new(own, timeline, format!("{id}-i{index}")))
                 .collect(),
+            incidents_left: timeline.incidents.len().saturating_sub(INCIDENTS_MAX),
             lines: lines(timeline, &id),
             lines_left: timeline.lines.len().saturating_sub(ENTRIES_MAX),
             lanes: draw_lanes(timeline, &format!("{id}-lanes")).map(drawing),

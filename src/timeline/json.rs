@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::{Formatter, PrettyFormatter};
 
-use super::moments::{Incident, incidents};
+use super::incidents::{Incident, incidents};
 use super::record::RunRecord;
 
 /// The name and version of the format. A new field leaves it as it is; a field that goes or changes its meaning counts it up.

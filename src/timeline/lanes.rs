@@ -1,16 +1,20 @@
 //! Severity progression: a lane for each fault and each alert, showing when it was in force, pending or firing.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use gameday_signal::Timestamp;
+use gameday_signal::{Labels, Timestamp};
 
+use super::incidents::Incident;
 use super::lines::Timeline;
-use super::moments::{Incident, Mark};
+use super::moments::Mark;
 use super::svg::{self, TimeAxis, n};
 use super::text;
 
 /// The drawing has at most this many lanes of alerts.
 const LANES_MAX: usize = 40;
+/// A lane has at most this many bars.
+const BARS_MAX: usize = 200;
 const LEFT: f64 = 292.0;
 const RIGHT: f64 = svg::WIDTH - 34.0;
 const TOP: f64 = 26.0;
@@ -34,19 +38,21 @@ impl Lane<'_> {
 /// The lanes of a scenario in the order of their first sight, a lane for each label set.
 pub(super) fn lanes<'a>(timeline: &'a Timeline<'_>) -> Vec<Lane<'a>> {
     let mut lanes: Vec<Lane<'a>> = Vec::new();
+    let mut places: BTreeMap<&Labels, usize> = BTreeMap::new();
     let seen = timeline
         .incidents
         .iter()
         .filter(|own| own.moments.pending.is_some());
     for incident in seen {
-        match lanes
-            .iter_mut()
-            .find(|lane| lane.incidents[0].labels == incident.labels)
-        {
-            Some(lane) => lane.incidents.push(incident),
-            None => lanes.push(Lane {
-                incidents: vec![incident],
-            }),
+        let place = *places.entry(&incident.labels).or_insert_with(|| {
+            lanes.push(Lane {
+                incidents: Vec::new(),
+            });
+            lanes.len() - 1
+        });
+        // Bars that flap faster than this are one to the eye.
+        if lanes[place].incidents.len() < BARS_MAX {
+            lanes[place].incidents.push(incident);
         }
     }
     lanes

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use gameday_signal::{Event, EventKind, FaultEnd, Labels, Timestamp};
 
-use super::moments::{Incident, Mark, Moment, incidents, ordered, primary};
+use super::incidents::{Incident, incidents, ordered, primary};
+use super::moments::{Mark, Moment};
 use super::record::{Expectation, FaultRecord, ScenarioRecord};
 use super::text;
 

@@ -5,10 +5,12 @@ use std::fmt::Write as _;
 use super::chart::{courses, threshold_name};
 use super::console::compress_note;
 use super::drill_down::DrillDown;
+use super::html::INCIDENTS_MAX;
+use super::incidents::Incident;
 use super::lines::{Timeline, moment_time, passing, reached_ms, stage_time, theoretical};
 use super::markdown_text::{block, cell, code, plain, rows};
 use super::message::{Message, Run, message};
-use super::moments::{Incident, Moment};
+use super::moments::Moment;
 use super::record::{Outcome, RunRecord, StepRecord, StepStatus};
 use super::text;
 
@@ -70,7 +72,7 @@ fn write_scenario(md: &mut String, timeline: &Timeline<'_>) {
     let _ = writeln!(md, "## {}\n", plain(&scenario.name));
     let _ = writeln!(md, "Verdict: **{}**\n", outcome_word(verdict.outcome));
     reasons(md, &verdict.reasons);
-    for unexpected in timeline.unexpected() {
+    for unexpected in timeline.unexpected().take(INCIDENTS_MAX) {
         let _ = writeln!(
             md,
             "- Unexpected alert: {}\n",
@@ -78,12 +80,16 @@ fn write_scenario(md: &mut String, timeline: &Timeline<'_>) {
         );
     }
     write_steps(md, timeline);
-    for incident in timeline.expected_first() {
+    for incident in timeline.expected_first().into_iter().take(INCIDENTS_MAX) {
         if incident.minor() {
             let _ = writeln!(md, "{}\n", plain(&passing(incident, timeline)));
         } else {
             write_incident(md, incident, timeline);
         }
+    }
+    if timeline.incidents.len() > INCIDENTS_MAX {
+        let left = timeline.incidents.len() - INCIDENTS_MAX;
+        let _ = writeln!(md, "{left} more alerts stand in the JSON report.\n");
     }
     write_events(md, timeline);
     write_messages(md, timeline);

@@ -19,6 +19,7 @@ mod drill_down;
 mod files;
 mod html;
 mod html_parts;
+mod incidents;
 mod json;
 mod junit;
 mod lanes;
@@ -42,10 +43,11 @@ pub use console::{ConsoleOptions, render_console};
 pub use drill_down::{DrillDown, LogLine, SpanRow, waterfall};
 pub use files::{overview_files, report_files, write_overview, write_report};
 pub use html::render_html;
+pub use incidents::{Incident, Muted, incidents, primary};
 pub use json::{Error, JSON_FORMAT, parse_json, render_json};
 pub use junit::{render_junit, render_junit_all};
 pub use markdown::render_markdown;
-pub use moments::{Incident, Mark, Measures, Moment, Moments, Muted, incidents, primary};
+pub use moments::{Mark, Measures, Moment, Moments};
 pub use overview::{
     AlertCoverage, AlertScore, KnownAlert, alert_coverage, overall_verdict, overview_line,
     render_overview_html, render_overview_markdown,

@@ -9,10 +9,10 @@ use minijinja::value::Serde;
 use serde::Serialize;
 
 use super::html::{VerdictView, render};
+use super::incidents::{Incident, incidents, primary};
 use super::lines::reached_ms;
 use super::markdown::outcome_word;
 use super::markdown_text::{cell, plain, rows};
-use super::moments::{Incident, incidents, primary};
 use super::record::{Expectation, Outcome, RunRecord, Verdict};
 use super::text;
 

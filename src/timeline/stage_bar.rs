@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::moments::{Incident, Moment};
+use super::incidents::Incident;
+use super::moments::Moment;
 use super::stages::Stage;
 use super::svg::{self, n};
 use super::text;
