@@ -32,12 +32,13 @@ const MIX: [&str; 10] = [
 
 fn main() {
     let mut out = std::io::stdout().lock();
-    for (name, exports, scrapes) in [
-        ("requests alone", false, false),
-        ("with telemetry", true, false),
-        ("with telemetry and scrapes", true, true),
+    for (name, flush_secs, scrapes) in [
+        ("requests alone", None, false),
+        ("with telemetry", Some(1), false),
+        ("with telemetry and scrapes", Some(1), true),
+        ("the same, sent every 5 s", Some(5), true),
     ] {
-        let took = play(exports, scrapes);
+        let took = play(flush_secs, scrapes);
         let each = took.as_secs_f64() * 1e6 / f64::from(REQUESTS);
         let _ = writeln!(
             out,
@@ -46,7 +47,7 @@ fn main() {
     }
 }
 
-fn play(exports: bool, scrapes: bool) -> Duration {
+fn play(flush_secs: Option<u64>, scrapes: bool) -> Duration {
     let mode = Mode::Virtual {
         epoch: Timestamp::from_secs(1_700_000_000),
         speed: None,
@@ -59,15 +60,16 @@ fn play(exports: bool, scrapes: bool) -> Duration {
     .expect("a runtime");
     let env = sim.env().clone();
     let stopwatch = Stopwatch::start();
-    sim.block_on(hour(&env, exports, scrapes));
+    sim.block_on(hour(&env, flush_secs, scrapes));
     stopwatch.elapsed()
 }
 
-async fn hour(env: &Env, exports: bool, scrapes: bool) {
+async fn hour(env: &Env, flush_secs: Option<u64>, scrapes: bool) {
     receiver(env).await;
     for mut config in topology() {
-        if !exports {
-            config.otlp_endpoint = None;
+        match flush_secs {
+            Some(secs) => config.flush_interval = Duration::from_secs(secs),
+            None => config.otlp_endpoint = None,
         }
         let host = env.on(&config.name);
         if scrapes {

@@ -26,6 +26,7 @@ mod host;
 mod metrics;
 mod nearest;
 mod node;
+mod node_model;
 mod observe;
 mod procfs;
 mod protobuf;

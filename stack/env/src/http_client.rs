@@ -79,11 +79,11 @@ impl HttpClient {
         request: Request<Bytes>,
         limit: Duration,
     ) -> Result<Response<Bytes>, HttpError> {
-        let method = request.method().to_string();
-        let url = request.uri().to_string();
+        // Clones of these share their bytes; the texts are only made where something went wrong.
+        let (method, uri) = (request.method().clone(), request.uri().clone());
         let error = |kind, reason: String| HttpError {
-            method: method.clone(),
-            url: url.clone(),
+            method: method.to_string(),
+            url: uri.to_string(),
             kind,
             reason,
         };

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 /// The families of an exposition, sorted by name; the samples of a family stay in the order of their writing.
 #[derive(Default)]
-pub(crate) struct Exposition(BTreeMap<String, Family>);
+pub struct Exposition(BTreeMap<String, Family>);
 
 struct Family {
     kind: &'static str,
@@ -15,7 +15,7 @@ struct Family {
 
 impl Exposition {
     /// A sample; the first of a family gives its type and help.
-    pub(crate) fn sample(
+    pub fn sample(
         &mut self,
         kind: &'static str,
         name: &str,
@@ -58,17 +58,17 @@ impl Exposition {
     }
 
     /// A counter's sample.
-    pub(crate) fn counter(&mut self, name: &str, help: &str, labels: &[(&str, &str)], value: f64) {
+    pub fn counter(&mut self, name: &str, help: &str, labels: &[(&str, &str)], value: f64) {
         self.sample("counter", name, help, labels, value);
     }
 
     /// A gauge's sample.
-    pub(crate) fn gauge(&mut self, name: &str, help: &str, labels: &[(&str, &str)], value: f64) {
+    pub fn gauge(&mut self, name: &str, help: &str, labels: &[(&str, &str)], value: f64) {
         self.sample("gauge", name, help, labels, value);
     }
 
     /// The text.
-    pub(crate) fn finish(self) -> String {
+    pub fn finish(self) -> String {
         let mut out = String::with_capacity(16 << 10);
         for (name, family) in self.0 {
             let _ = writeln!(out, "# HELP {name} {}", family.help);

@@ -1,33 +1,20 @@
-//! The node exporter of a service's host, at `<host>:9100/metrics`.
+//! The node exporter of a service's host, at `<host>:9100/metrics`: the machine in real time, the model in virtual time.
 //!
-//! ```text
-//!   real time:    /proc, /sys, /run/udev  --.
-//!                                            Source -> collectors -> exposition
-//!   virtual time: the model as /proc text --'
-//! ```
-//!
-//! The model speaks the kernel's formats, so the same collectors read both: names, types and labels are the same by construction,
-//! and those of prometheus/node_exporter for the collectors cpu, stat, meminfo, diskstats, filesystem, netdev, loadavg, pressure,
-//! vmstat, uname, time and os. One file system is the service's own: its data volume, which `disk_pressure` fills, as
-//! `/var/lib/<host>`.
+//! One file system is the service's own in both: its data volume, which `disk_pressure` fills, as `/var/lib/<host>`.
 
-mod collectors;
-mod exposition;
-mod model;
-mod source;
-
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use gameday_env::Env;
+use gameday_exporters::node::{self, Source};
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::host::Host;
-use crate::node::exposition::Exposition;
-use crate::node::source::Source;
+use crate::node_model;
 use crate::reply::{self, ReplyBody};
 
 /// Answers scrapes of one host.
@@ -46,10 +33,19 @@ impl NodeExporter {
     /// The exposition now, in the text format 0.0.4.
     pub(crate) fn expose(&self) -> String {
         let snapshot = self.host.snapshot();
-        let source = Source::new(&self.env, &snapshot);
-        let mut out = Exposition::default();
-        collectors::collect_all(&source, &mut out);
-        out.finish()
+        let (now, host) = (self.env.now(), self.env.host());
+        let data = (
+            node_model::data_mountpoint(host),
+            node_model::data_volume(&snapshot),
+        );
+        let source = if self.env.is_virtual() {
+            let root = ("/".to_owned(), node_model::root_volume());
+            let files = node_model::files(host, &snapshot);
+            Source::modelled(now, files, BTreeMap::from([root, data]))
+        } else {
+            Source::machine(now, BTreeMap::from([data]))
+        };
+        node::expose(&source)
     }
 }
 
@@ -81,8 +77,10 @@ impl tower::Service<Request<Incoming>> for NodeExporter {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
     use std::time::Duration;
+
+    use gameday_exporters::node::Volume;
 
     use super::*;
     use crate::config::HostLimits;
@@ -128,9 +126,9 @@ mod tests {
         ] {
             assert!(modelled.contains_key(name), "{name}");
         }
-        let mut real = Exposition::default();
-        collectors::collect_all(&Source::machine("test"), &mut real);
-        let (real, real_labels) = shape(&real.finish());
+        let volumes = BTreeMap::from([("/var/lib/test".to_owned(), Volume::default())]);
+        let machine = Source::machine(env.now(), volumes);
+        let (real, real_labels) = shape(&node::expose(&machine));
         for (name, kind) in &modelled {
             // Kernels differ in the fields of meminfo and vmstat.
             if let Some(real) = real.get(name) {

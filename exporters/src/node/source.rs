@@ -3,14 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use gameday_env::Env;
 use gameday_signal::Timestamp;
 
-use crate::host::Snapshot;
-use crate::node::model;
-
 /// The files that the collectors read, by path.
-pub(crate) struct Source {
+pub struct Source {
     /// The model's files; none stands for the machine's own.
     files: Option<BTreeMap<String, String>>,
     /// File systems by mount point; on the machine they are asked one by one.
@@ -21,48 +17,45 @@ pub(crate) struct Source {
 
 /// The room on a file system.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Volume {
-    pub(crate) size_bytes: f64,
-    pub(crate) free_bytes: f64,
-    pub(crate) avail_bytes: f64,
-    pub(crate) files: f64,
-    pub(crate) files_free: f64,
-    pub(crate) read_only: bool,
+pub struct Volume {
+    /// Its size.
+    pub size_bytes: f64,
+    /// What is free.
+    pub free_bytes: f64,
+    /// What users may take of it.
+    pub avail_bytes: f64,
+    /// File nodes.
+    pub files: f64,
+    /// Free file nodes.
+    pub files_free: f64,
+    /// Whether it is read-only.
+    pub read_only: bool,
 }
 
 /// The largest file that is read.
 const FILE_BYTES_MAX: usize = 1 << 20;
 
 impl Source {
-    /// The model of a host in virtual time, the machine in real time; the data volume is the model's in both.
-    pub(crate) fn new(env: &Env, snapshot: &Snapshot) -> Self {
-        let mut source = if env.is_virtual() {
-            let files = model::files(env.host(), snapshot);
-            let volumes = BTreeMap::from([("/".to_owned(), model::root_volume())]);
-            Self {
-                files: Some(files),
-                volumes,
-                now: env.now(),
-            }
-        } else {
-            Self {
-                now: env.now(),
-                ..Self::machine(env.host())
-            }
-        };
-        let mountpoint = model::data_mountpoint(env.host());
-        source
-            .volumes
-            .insert(mountpoint, model::data_volume(snapshot));
-        source
+    /// A host that is only modelled: its files by path in the kernel's formats, and its file systems by mount point.
+    pub fn modelled(
+        now: Timestamp,
+        files: BTreeMap<String, String>,
+        volumes: BTreeMap<String, Volume>,
+    ) -> Self {
+        let files = Some(files);
+        Self {
+            files,
+            volumes,
+            now,
+        }
     }
 
-    /// The machine, with an empty data volume for `host`.
-    pub(crate) fn machine(host: &str) -> Self {
+    /// The machine that this process runs on, with file systems of its own by mount point beside the real ones.
+    pub fn machine(now: Timestamp, volumes: BTreeMap<String, Volume>) -> Self {
         Self {
             files: None,
-            volumes: BTreeMap::from([(model::data_mountpoint(host), Volume::default())]),
-            now: Timestamp::EPOCH,
+            volumes,
+            now,
         }
     }
 
@@ -81,7 +74,7 @@ impl Source {
         }
     }
 
-    /// The mounted file systems: device, mount point, type and options, the data volume last.
+    /// The mounted file systems: device, mount point, type and options, the own ones last.
     pub(crate) fn mounts(&self) -> Vec<[String; 4]> {
         let mut mounts: Vec<[String; 4]> = self
             .read("/proc/1/mounts")
@@ -96,9 +89,11 @@ impl Source {
                 ])
             })
             .collect();
-        if let Some(mountpoint) = self.volumes.keys().find(|it| it.starts_with("/var/lib/")) {
-            let data = ["data", mountpoint, "quota", "rw"];
-            mounts.push(data.map(String::from));
+        for mountpoint in self.volumes.keys() {
+            if !mounts.iter().any(|mount| mount[1] == *mountpoint) {
+                let data = ["data", mountpoint, "quota", "rw"];
+                mounts.push(data.map(String::from));
+            }
         }
         mounts
     }

@@ -1,8 +1,10 @@
 //! The collectors: kernel formats -> samples, with the names and labels of prometheus/node_exporter.
 
-use crate::node::exposition::Exposition;
-use crate::node::source::Source;
-use crate::procfs::USER_HZ;
+use super::source::Source;
+use crate::exposition::Exposition;
+
+/// The kernel's unit of processor time for user space, in ticks a second (USER_HZ, 100 on every Linux of today).
+pub(super) const USER_HZ: f64 = 100.0;
 
 type Collector = fn(&Source, &mut Exposition);
 
@@ -23,7 +25,7 @@ const COLLECTORS: [(&str, Collector); 12] = [
 ];
 
 /// Runs all of them.
-pub(crate) fn collect_all(source: &Source, out: &mut Exposition) {
+pub(super) fn collect_all(source: &Source, out: &mut Exposition) {
     for (name, collect) in COLLECTORS {
         collect(source, out);
         let labels = [("collector", name)];

@@ -6,8 +6,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use gameday_exporters::node::Volume;
+
 use crate::host::Snapshot;
-use crate::node::source::Volume;
+
 use crate::procfs::USER_HZ;
 
 /// The part of the busy time that is user time; pressure is user time as a whole.
