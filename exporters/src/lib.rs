@@ -12,7 +12,12 @@
 //! Invariants: the names, types and labels are those of the exporters that people run, so that their rules and dashboards work
 //! unchanged. Time and network come from env. Nothing here knows the stack or the services.
 
+pub mod blackbox;
+mod civil;
+pub mod dora;
 mod exposition;
+pub mod github;
 pub mod node;
+mod server;
 
 pub use exposition::Exposition;

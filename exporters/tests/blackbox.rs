@@ -1,0 +1,170 @@
+//! The blackbox exporter against targets in virtual time.
+
+mod targets;
+mod world;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use gameday_env::{Address, Env, LinkFault};
+use gameday_exporters::blackbox::{self, Config};
+use http::{Request, StatusCode};
+use targets::CONFIG;
+use world::play;
+
+async fn probe(env: &Env, module: &str, target: &str) -> (StatusCode, String) {
+    let url = format!("http://blackbox:9115/probe?module={module}&target={target}");
+    let request = Request::get(url)
+        .header("X-Prometheus-Scrape-Timeout-Seconds", "10")
+        .body(Bytes::new())
+        .expect("a valid request");
+    let answer = env.on("prometheus").http_client();
+    let answer = answer
+        .send(request, Duration::from_secs(20))
+        .await
+        .expect("an answer");
+    let text = String::from_utf8(answer.body().to_vec()).expect("a text");
+    (answer.status(), text)
+}
+
+#[test]
+fn probes_tell_what_a_user_would_see() {
+    play(|env| async move {
+        targets::start(&env).await;
+        let config = Config::parse("blackbox.yml", CONFIG).expect("a good file");
+        let host = env.on("blackbox");
+        blackbox::start(&host, &Address::new("blackbox", 9115), config)
+            .await
+            .expect("free");
+        let cases: &[(&str, &str, &[&str])] = &[
+            (
+                "http_2xx",
+                "web:80/health",
+                &[
+                    "probe_success 1",
+                    "probe_http_status_code 200",
+                    "probe_http_version 1.1",
+                    "probe_http_content_length 15",
+                    "probe_http_uncompressed_body_length 15",
+                    "probe_http_last_modified_timestamp_seconds 784111777",
+                    r#"probe_http_duration_seconds{phase="processing"} 0.03"#,
+                    r#"probe_http_duration_seconds{phase="tls"} 0"#,
+                    "probe_duration_seconds 0.03",
+                    "probe_failed_due_to_regex 0",
+                    "probe_http_ssl 0",
+                ],
+            ),
+            (
+                "http_2xx",
+                "http://web/broken",
+                &["probe_success 0", "probe_http_status_code 500"],
+            ),
+            (
+                "http_2xx",
+                "web/moved",
+                &["probe_success 1", "probe_http_redirects 1"],
+            ),
+            (
+                "http_2xx",
+                "web/loop",
+                &["probe_success 0", "probe_http_redirects 10"],
+            ),
+            (
+                "no_redirects",
+                "web/moved",
+                &["probe_success 1", "probe_http_status_code 302"],
+            ),
+            ("http_404", "web/nothing", &["probe_success 1"]),
+            ("says_ok", "web/health", &["probe_success 1"]),
+            (
+                "says_ok",
+                "web/bad",
+                &["probe_success 0", "probe_failed_due_to_regex 1"],
+            ),
+            (
+                "http_2xx",
+                "nobody:80",
+                &["probe_success 0", "probe_http_status_code 0"],
+            ),
+            ("http_2xx", "https://web/health", &["probe_success 0"]),
+            (
+                "tcp_connect",
+                "web:80",
+                &["probe_success 1", "probe_ip_protocol 4"],
+            ),
+            ("tcp_connect", "web:81", &["probe_success 0"]),
+            ("tcp_connect", "web", &["probe_success 0"]),
+            (
+                "irc",
+                "irc:6667",
+                &[
+                    "probe_success 1",
+                    r#"probe_expect_info{server="irc.example"} 1"#,
+                ],
+            ),
+            (
+                "dns_a",
+                "dns",
+                &[
+                    "probe_success 1",
+                    "probe_dns_answer_rrs 1",
+                    "probe_dns_query_succeeded 1",
+                ],
+            ),
+            (
+                "dns_a",
+                "web:80",
+                &["probe_success 0", "probe_dns_query_succeeded 0"],
+            ),
+            ("icmp", "web", &["probe_success 0"]),
+        ];
+        for (module, target, expected) in cases {
+            let (status, text) = probe(&env, module, target).await;
+            assert_eq!(status, StatusCode::OK, "{module} {target}: {text}");
+            for line in *expected {
+                assert!(
+                    text.lines().any(|it| it == *line),
+                    "{module} {target}: {line} is missing in\n{text}"
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn a_partition_uses_up_the_limit_and_mistakes_are_told() {
+    play(|env| async move {
+        targets::start(&env).await;
+        let config = Config::parse("blackbox.yml", CONFIG).expect("a good file");
+        let host = env.on("blackbox");
+        blackbox::start(&host, &Address::new("blackbox", 9115), config)
+            .await
+            .expect("free");
+        let partition = env.fault_link("blackbox", "web", LinkFault::Partition);
+        let begin = env.now();
+        let (_, text) = probe(&env, "http_2xx", "web/health").await;
+        assert!(
+            text.contains("probe_success 0\n") && text.contains("probe_duration_seconds 5\n"),
+            "{text}"
+        );
+        assert_eq!(env.now().since(begin), Duration::from_secs(5));
+        drop(partition);
+        let (_, text) = probe(&env, "http_2xx", "web/health").await;
+        assert!(text.contains("probe_success 1\n"), "{text}");
+        let (status, text) = probe(&env, "http_3xx", "web").await;
+        assert_eq!(
+            (status, text.as_str()),
+            (StatusCode::BAD_REQUEST, "Unknown module \"http_3xx\"\n")
+        );
+        let (status, text) = probe(&env, "http_2xx", "").await;
+        assert_eq!(
+            (status, text.as_str()),
+            (StatusCode::BAD_REQUEST, "Target parameter is missing\n")
+        );
+        let (_, text) = probe(&env, "icmp", "web&debug=true").await;
+        assert!(
+            text.contains("This exporter does not support this prober"),
+            "{text}"
+        );
+    });
+}

@@ -1,0 +1,116 @@
+//! Targets to probe, in virtual time.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+use gameday_env::{Address, Env, ServeOptions, serve};
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+/// Modules that probe them.
+pub(crate) const CONFIG: &str = r#"
+modules:
+  http_2xx:
+    prober: http
+    timeout: 5s
+  http_404:
+    prober: http
+    http: {valid_status_codes: [404]}
+  no_redirects:
+    prober: http
+    http: {follow_redirects: false, valid_status_codes: [302]}
+  says_ok:
+    prober: http
+    http:
+      fail_if_body_not_matches_regexp: ["status.*ok"]
+      fail_if_header_matches: [{header: X-Bad, regexp: ".*", allow_missing: true}]
+  tcp_connect:
+    prober: tcp
+    timeout: 5s
+  irc:
+    prober: tcp
+    tcp:
+      query_response:
+        - send: "NICK prober"
+        - expect: "PING :([^ ]+)"
+          send: "PONG ${1}"
+        - expect: "^:(?P<server>[^ ]+) 001"
+          labels: [{name: server, value: "${server}"}]
+  dns_a:
+    prober: dns
+    dns:
+      query_name: example.com
+      query_type: A
+      validate_answer_rrs: {fail_if_not_matches_regexp: ["192\\.0\\.2\\."]}
+  dns_soa:
+    prober: dns
+    dns: {query_name: example.com, query_type: SOA}
+  icmp:
+    prober: icmp
+"#;
+
+/// Starts `web:80`, `irc:6667` and `dns:53`.
+pub(crate) async fn start(env: &Env) {
+    let web = env.listen(&Address::new("web", 80)).await.expect("free");
+    let clock = env.clock().clone();
+    let service = tower::service_fn(move |request: Request<Incoming>| {
+        let clock = clock.clone();
+        async move {
+            clock.sleep(Duration::from_millis(30)).await;
+            let (status, header, body) = match request.uri().path() {
+                "/health" => (
+                    200,
+                    ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"),
+                    r#"{"status":"ok"}"#,
+                ),
+                "/bad" => (200, ("x-bad", "1"), r#"{"status":"ok"}"#),
+                "/moved" => (302, ("location", "/health"), ""),
+                "/loop" => (302, ("location", "/loop"), ""),
+                "/broken" => (500, ("x-bad", "1"), "no"),
+                _ => (404, ("x-bad", "1"), "nothing here"),
+            };
+            let response = Response::builder()
+                .status(status)
+                .header(header.0, header.1);
+            Ok::<_, Infallible>(response.body(Full::new(Bytes::from(body))).expect("valid"))
+        }
+    });
+    serve(&env.on("web"), web, service, ServeOptions::default());
+
+    let mut irc = env.listen(&Address::new("irc", 6667)).await.expect("free");
+    env.on("irc").spawn(async move {
+        while let Ok(mut connection) = irc.accept().await {
+            let mut line = [0; 64];
+            let _ = connection.read(&mut line).await;
+            let _ = connection.write_all(b"PING :abc\r\n").await;
+            let count = connection.read(&mut line).await.expect("an answer");
+            assert_eq!(&line[..count], b"PONG abc\n");
+            let _ = connection.write_all(b":irc.example 001 hello\r\n").await;
+        }
+    });
+
+    let mut dns = env.listen(&Address::new("dns", 53)).await.expect("free");
+    env.on("dns").spawn(async move {
+        while let Ok(mut connection) = dns.accept().await {
+            let mut query = [0; 256];
+            let count = connection.read(&mut query).await.expect("a query");
+            let mut answer = query[2..count].to_vec();
+            (answer[2], answer[7]) = (answer[2] | 0x80, 1);
+            let start_of_authority = answer[answer.len() - 3] == 6;
+            if start_of_authority {
+                answer.extend_from_slice(&[0xC0, 12, 0, 6, 0, 1, 0, 0, 1, 44, 0, 24]);
+                answer.extend_from_slice(&[0xC0, 12, 0xC0, 12]);
+                for number in [2_023_111_401_u32, 7200, 3600, 86_400, 60] {
+                    answer.extend_from_slice(&number.to_be_bytes());
+                }
+            } else {
+                answer.extend_from_slice(&[0xC0, 12, 0, 1, 0, 1, 0, 0, 1, 44, 0, 4, 192, 0, 2, 7]);
+            }
+            let length = (answer.len() as u16).to_be_bytes();
+            let _ = connection.write_all(&[&length[..], &answer].concat()).await;
+        }
+    });
+}
