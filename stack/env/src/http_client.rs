@@ -139,7 +139,7 @@ fn describe(error: &hyper_util::client::legacy::Error) -> (HttpErrorKind, String
 
 /// Runs hyper's connection tasks as tasks of the host, so that a crash takes them with it.
 #[derive(Clone)]
-struct HostExecutor(Env);
+pub(crate) struct HostExecutor(pub(crate) Env);
 
 impl<F> hyper::rt::Executor<F> for HostExecutor
 where

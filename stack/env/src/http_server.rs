@@ -1,4 +1,4 @@
-//! Serving HTTP/1.1 on a listener.
+//! Serving HTTP/1.1 and HTTP/2 on a listener.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tower::Service;
 
 use crate::host::Env;
-use crate::net::Listener;
+use crate::http_client::HostExecutor;
+use crate::net::{Connection, Listener};
 
 /// The limits of a server.
 #[derive(Clone, Copy, Debug)]
@@ -37,9 +38,11 @@ impl Default for ServeOptions {
 
 /// How long the accept loop rests when the operating system has no file descriptor left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// Requests at a time on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 200;
 
-/// Serves `service` on `listener` as tasks of this host, until the host crashes.
-pub fn serve<S, B>(env: &Env, mut listener: Listener, service: S, options: ServeOptions)
+/// Serves `service` on `listener` over HTTP/1.1 as tasks of this host, until the host crashes.
+pub fn serve<S, B>(env: &Env, listener: Listener, service: S, options: ServeOptions)
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
         + Clone
@@ -50,6 +53,61 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
+    accept(env, listener, options, move |own, connection, counted| {
+        let served = http1::Builder::new()
+            // The date is the wall clock's: it would differ from run to run.
+            .auto_date_header(false)
+            .timer(TokioTimer::new())
+            .header_read_timeout(options.header_read_timeout)
+            .serve_connection(
+                TokioIo::new(connection),
+                TowerToHyperService::new(service.clone()),
+            )
+            .with_upgrades();
+        own.spawn(async move {
+            // A client that breaks off has an error here; it has been told what it can still hear.
+            let _ = served.await;
+            drop(counted);
+        });
+    });
+}
+
+/// Serves `service` on `listener` over HTTP/2 without TLS, as gRPC clients speak it, as tasks of this host, until the host
+/// crashes.
+pub fn serve_http2<S, B>(env: &Env, listener: Listener, service: S, options: ServeOptions)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Future + Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    accept(env, listener, options, move |own, connection, counted| {
+        let served = http2::Builder::new(HostExecutor(own.clone()))
+            .auto_date_header(false)
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS_MAX)
+            .serve_connection(
+                TokioIo::new(connection),
+                TowerToHyperService::new(service.clone()),
+            );
+        own.spawn(async move {
+            let _ = served.await;
+            drop(counted);
+        });
+    });
+}
+
+/// Takes connections, as many at a time as `options` allow.
+fn accept(
+    env: &Env,
+    mut listener: Listener,
+    options: ServeOptions,
+    serve_connection: impl Fn(&Env, Connection, Open) + Send + 'static,
+) {
     let own = env.clone();
     let open = Arc::new(AtomicUsize::new(0));
     env.spawn(async move {
@@ -62,22 +120,7 @@ where
                 open.fetch_sub(1, Ordering::Relaxed);
                 continue;
             }
-            let counted = Open(Arc::clone(&open));
-            let served = http1::Builder::new()
-                // The date is the wall clock's: it would differ from run to run.
-                .auto_date_header(false)
-                .timer(TokioTimer::new())
-                .header_read_timeout(options.header_read_timeout)
-                .serve_connection(
-                    TokioIo::new(connection),
-                    TowerToHyperService::new(service.clone()),
-                )
-                .with_upgrades();
-            own.spawn(async move {
-                // A client that breaks off has an error here; it has been told what it can still hear.
-                let _ = served.await;
-                drop(counted);
-            });
+            serve_connection(&own, connection, Open(Arc::clone(&open)));
         }
     });
 }

@@ -36,7 +36,7 @@ mod watchdog;
 pub use clock::{Clock, Elapsed, Stopwatch};
 pub use host::Env;
 pub use http_client::{HttpClient, HttpError, HttpErrorKind};
-pub use http_server::{ServeOptions, serve};
+pub use http_server::{ServeOptions, serve, serve_http2};
 pub use journal::Journal;
 pub use link::{LinkFault, LinkGuard, LinkVerdict};
 pub use net::{Address, AddressError, Connection, Listener, Net, NetError};

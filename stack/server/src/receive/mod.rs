@@ -127,4 +127,6 @@ fn joined(first: &str, second: &str) -> String {
 }
 
 #[cfg(test)]
+mod client_tests;
+#[cfg(test)]
 mod tests;

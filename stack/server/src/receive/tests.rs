@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use gameday_env::{Mode, Sim, SimConfig};
+use gameday_env::{Env, Mode, Sim, SimConfig};
 use gameday_metrics::{Engine, EngineConfig, StoreConfig};
 use gameday_signal::{Labels, Sample, Timestamp};
 use gameday_wire::otlp::encode_traces;
@@ -17,25 +17,25 @@ use super::*;
 const EPOCH: Timestamp = Timestamp::from_secs(1_700_000_000);
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     metrics: Store,
     gateway: Pushgateway,
-    spans: Vec<Span>,
+    pub(super) spans: Vec<Span>,
     streams: Vec<PushStream>,
-    records: Vec<LogRecord>,
+    pub(super) records: Vec<LogRecord>,
     metadata: BTreeMap<String, MetricMetadata>,
     /// What the log store answers.
     logs_outcome: Outcome,
 }
 
 #[derive(Clone)]
-struct Host {
+pub(super) struct Host {
     clock: Clock,
     state: Arc<Mutex<State>>,
 }
 
 impl Host {
-    fn state<R>(&self, visit: impl FnOnce(&mut State) -> R) -> R {
+    pub(super) fn state<R>(&self, visit: impl FnOnce(&mut State) -> R) -> R {
         visit(&mut self.state.lock().expect("not poisoned"))
     }
 }
@@ -83,13 +83,10 @@ impl ReceiveHost for Host {
     fn count(&self, _: &'static str, _: u64) {}
 }
 
-/// Runs `test` in virtual time with an empty host.
-fn run<F: Future<Output = ()>>(test: impl FnOnce(Host) -> F) {
+/// Runs `test` with an empty host.
+fn run_in<F: Future<Output = ()>>(mode: Mode, test: impl FnOnce(Env, Host) -> F) {
     let sim = Sim::new(&SimConfig {
-        mode: Mode::Virtual {
-            epoch: EPOCH,
-            speed: None,
-        },
+        mode,
         seed: 1,
         watchdog: Duration::from_secs(20),
     })
@@ -101,7 +98,21 @@ fn run<F: Future<Output = ()>>(test: impl FnOnce(Host) -> F) {
             ..State::default()
         })),
     };
-    sim.block_on(test(host));
+    sim.block_on(test(sim.env().clone(), host));
+}
+
+/// Runs `test` in virtual time.
+fn run<F: Future<Output = ()>>(test: impl FnOnce(Host) -> F) {
+    let mode = Mode::Virtual {
+        epoch: EPOCH,
+        speed: None,
+    };
+    run_in(mode, |_, host| test(host));
+}
+
+/// Runs `test` on the wall clock, with real sockets.
+pub(super) fn run_real<F: Future<Output = ()>>(test: impl FnOnce(Env, Host) -> F) {
+    run_in(Mode::Real, test);
 }
 
 fn request(
@@ -257,7 +268,7 @@ fn otlp_logs_follow_the_store() {
     });
 }
 
-fn query(host: &Host, query: &str) -> Vec<String> {
+pub(super) fn query(host: &Host, query: &str) -> Vec<String> {
     let now = host.clock.now().as_millis();
     host.with_metrics(|store| {
         Engine::new(EngineConfig::default())
