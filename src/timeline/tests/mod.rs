@@ -371,3 +371,41 @@ fn writes_samples() {
         }
     }
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
+
+    /// Any text in a title, a log line and a message leaves every output whole.
+    #[test]
+    fn random_texts_break_nothing(text in proptest::prelude::any::<String>(), markup in "[<>&\"'`*_~|\\\\{}%#\\[\\]() \n\u{1b}a]{0,40}") {
+        let mut record = sample::latency();
+        record.title = text.clone();
+        let scenario = &mut record.scenarios[0];
+        scenario.name = markup.clone();
+        scenario.steps[0].text = markup.clone();
+        scenario.drill_downs[0].log_lines[0].line = format!("{markup}{text}");
+        scenario.charts[0].series[0].name = format!("{text}{markup}");
+        for event in &mut scenario.events {
+            if let gameday_signal::EventKind::Notified { payload, .. } = &mut event.kind {
+                *payload = serde_json::json!({"text": markup, "attachments": [{"title": text}]}).to_string();
+            }
+        }
+        for (name, output) in report_files(&record) {
+            match name {
+                "junit.xml" => xml::check(&output, &[]).expect(name),
+                "index.html" => {
+                    let body = output.strip_prefix("<!DOCTYPE html>\n").expect(name);
+                    xml::check(body, &["meta", "br"]).expect(name);
+                }
+                "report.md" => {
+                    outside_code(&output);
+                }
+                _ => {
+                    parse_json(&output).expect(name);
+                }
+            }
+        }
+        let console = render_console(&record, ConsoleOptions::default());
+        assert!(console.chars().all(|character| character == '\n' || !character.is_control()));
+    }
+}
