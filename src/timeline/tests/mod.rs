@@ -200,7 +200,9 @@ fn outside_spans(line: &str) -> String {
     let mut rest = line;
     while let Some(start) = rest.find('`') {
         kept.push_str(&rest[..start]);
-        if kept.ends_with('\\') {
+        // An even number of backslashes are backslashes themselves.
+        let backslashes = kept.len() - kept.trim_end_matches('\\').len();
+        if !backslashes.is_multiple_of(2) {
             kept.push('`');
             rest = &rest[start + 1..];
             continue;
