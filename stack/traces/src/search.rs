@@ -3,6 +3,7 @@
 mod bind;
 mod compare;
 mod find;
+mod group;
 mod log2;
 mod metrics;
 mod response;

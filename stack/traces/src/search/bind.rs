@@ -35,6 +35,8 @@ pub(crate) enum Bound<'a> {
     Status(SpanStatus, bool),
     Kind(SpanKind, bool),
     Name(Symbol, bool),
+    /// A comparison of the duration with nanoseconds.
+    Duration(Op, i64),
     SpanAttribute(Option<Symbol>),
     /// The span's own attribute first, then that of the resource.
     SpanOrResource(Option<Symbol>, Vec<Value<'a>>),
@@ -145,6 +147,29 @@ impl<'a> Bound<'a> {
 
     /// Comparisons of whole columns with a constant.
     fn fast(op: Op, left: &Self, right: &Self, segment: &Segment) -> Option<Self> {
+        // An attribute that no span of the segment has, and a text that it does not hold, need no look at the rows.
+        let absent = |side: &Self| {
+            matches!(
+                side,
+                Self::SpanAttribute(None) | Self::EventAttribute(None) | Self::LinkAttribute(None)
+            )
+        };
+        if op.is_comparison() && (absent(left) || absent(right)) {
+            return Some(Self::Constant(Value::Bool(false)));
+        }
+        match (op, left, right) {
+            (Op::Equal, Self::SpanAttribute(_), Self::Constant(Value::String(text)))
+                if segment.dictionary.find(text).is_none() =>
+            {
+                return Some(Self::Constant(Value::Bool(false)));
+            }
+            (
+                _,
+                Self::Intrinsic(Intrinsic::Duration),
+                Self::Constant(Value::Duration(nanos) | Value::Int(nanos)),
+            ) if op.is_comparison() => return Some(Self::Duration(op, *nanos)),
+            _ => {}
+        }
         let equal = match op {
             Op::Equal => true,
             Op::NotEqual => false,
@@ -274,6 +299,9 @@ impl<'a> Bound<'a> {
             }
             Self::Kind(kind, equal) => keep(bits, &segment.kinds, |own| (own == kind) == *equal),
             Self::Name(name, equal) => keep(bits, &segment.names, |own| (own == name) == *equal),
+            Self::Duration(op, nanos) => {
+                for_each_bit(bits, |row| holds(*op, segment.duration_nanos(row), *nanos));
+            }
             _ => {
                 for_each_bit(bits, |row| {
                     self.eval(Row {
@@ -297,6 +325,7 @@ impl<'a> Bound<'a> {
                 | Self::Status(..)
                 | Self::Kind(..)
                 | Self::Name(..)
+                | Self::Duration(..)
         )
     }
 
@@ -316,6 +345,9 @@ impl<'a> Bound<'a> {
             }
             Self::Kind(kind, equal) => Value::Bool((segment.kinds[index] == *kind) == *equal),
             Self::Name(name, equal) => Value::Bool((segment.names[index] == *name) == *equal),
+            Self::Duration(op, nanos) => {
+                Value::Bool(holds(*op, segment.duration_nanos(index), *nanos))
+            }
             Self::SpanAttribute(key) => span_attribute(segment, index, *key),
             Self::SpanOrResource(key, values) => match span_attribute(segment, index, *key) {
                 Value::Nil => values[segment.resource_of[index] as usize].clone(),
@@ -383,6 +415,18 @@ fn remembered(
         };
     }
     *verdict == 2
+}
+
+/// Whether `left op right` holds for a comparison of whole numbers.
+fn holds(op: Op, left: i64, right: i64) -> bool {
+    match op {
+        Op::Equal => left == right,
+        Op::NotEqual => left != right,
+        Op::Less => left < right,
+        Op::LessEqual => left <= right,
+        Op::Greater => left > right,
+        _ => left >= right,
+    }
 }
 
 fn keep<T>(bits: &mut [u64], column: &[T], mut keeps: impl FnMut(&T) -> bool) {

@@ -7,12 +7,14 @@ pub(crate) fn bucket_of(value: f64) -> f64 {
     if value <= 0.0 {
         return 0.0;
     }
-    let power = value.log2().ceil().exp2();
-    // The logarithm of a large whole number may be rounded up to the next power.
-    if power / 2.0 >= value {
-        power / 2.0
-    } else {
-        power
+    let bits = value.to_bits();
+    let is_power = bits & ((1 << 52) - 1) == 0;
+    // The exponent alone is the largest power that is not greater; subnormal values end up in the smallest normal bucket.
+    let below = f64::from_bits(bits & !((1 << 52) - 1));
+    match (is_power, below == 0.0) {
+        (_, true) => f64::MIN_POSITIVE,
+        (true, _) => below,
+        (false, _) => below * 2.0,
     }
 }
 

@@ -1,20 +1,19 @@
 //! Metrics queries: series computed from spans.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gameday_signal::{AttributeValue, Labels, Timestamp, TraceId};
 
 use super::bind::Row;
 use super::compare;
-use super::log2::{Log2Histogram, bucket_of};
+use super::group::Group;
 use super::response::{
     InstantSeries, KeyValue, MetricExemplar, MetricSample, QueryInstantResponse,
     QueryRangeResponse, SearchMetrics, TimeSeries,
 };
 use super::second_stage::{apply_math, apply_scalar, apply_second_stage};
 use super::spanset::{Bindings, hex};
-use crate::store::{RowId, TraceStore};
+use crate::store::{FixedMap, RowId, TraceStore};
 use crate::traceql::TraceQuery;
 use crate::traceql::ast::{Attribute, Body, Metrics, MetricsAggregate, MetricsFunction, Pipeline};
 use crate::traceql::value::Value;
@@ -154,7 +153,7 @@ impl Intervals {
         (self.start + (index as i64 + 1) * self.step).div_euclid(1_000_000)
     }
 
-    fn step_secs(&self) -> f64 {
+    pub(crate) fn step_secs(&self) -> f64 {
         self.step as f64 / 1e9
     }
 }
@@ -433,7 +432,10 @@ impl<'a> Scan<'a> {
         let measured = measured_attribute(&aggregate.function);
         let count = self.intervals.count();
         let (exemplars, max_series) = (self.exemplars, self.max_series);
-        let mut groups: BTreeMap<Vec<String>, Group> = BTreeMap::new();
+        // Looked up by the bytes of the values, of which only those of new groups are kept.
+        let mut index: FixedMap<Box<[u8]>, usize> = FixedMap::default();
+        let mut groups: Vec<Group> = Vec::new();
+        let mut key: Vec<u8> = Vec::new();
         let mut partial = false;
         let bindings = Bindings::new(
             self.store,
@@ -449,25 +451,28 @@ impl<'a> Scan<'a> {
                 },
                 None => None,
             };
-            let values: Vec<Value<'_>> = aggregate
-                .by
-                .iter()
-                .map(|attribute| bindings.attribute_of_row(attribute, at, row))
-                .collect();
-            let key: Vec<String> = values.iter().map(|value| format!("{value:?}")).collect();
-            let known = groups.len();
-            let group = match groups.entry(key) {
-                std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-                std::collections::btree_map::Entry::Vacant(_) if known >= max_series => {
+            key.clear();
+            for attribute in &aggregate.by {
+                bindings
+                    .attribute_of_row(attribute, at, row)
+                    .write_key(&mut key);
+            }
+            let position = match index.get(key.as_slice()) {
+                Some(position) => *position,
+                None if groups.len() >= max_series => {
                     partial = true;
                     return;
                 }
-                std::collections::btree_map::Entry::Vacant(entry) => entry.insert(Group::new(
-                    &aggregate.function,
-                    values.into_iter().map(Value::into_owned).collect(),
-                    count,
-                )),
+                None => {
+                    let values = aggregate.by.iter().map(|attribute| {
+                        bindings.attribute_of_row(attribute, at, row).into_owned()
+                    });
+                    groups.push(Group::new(&aggregate.function, values.collect(), count));
+                    index.insert(key.clone().into_boxed_slice(), groups.len() - 1);
+                    groups.len() - 1
+                }
             };
+            let group = &mut groups[position];
             group.observe(interval, measure);
             if exemplars > 0 {
                 // The first span of each stretch of time stands for it.
@@ -488,7 +493,7 @@ impl<'a> Scan<'a> {
         });
         self.partial |= partial;
         groups
-            .into_values()
+            .into_iter()
             .flat_map(|group| group.finish(aggregate, &self.intervals))
             .collect()
     }
@@ -578,172 +583,4 @@ fn measure(value: &Value<'_>) -> Option<(f64, f64)> {
         .as_number()
         .filter(|number| !number.is_nan())
         .map(|number| (number, scale))
-}
-
-/// The spans of one group, summed up by interval.
-struct Group {
-    by: Vec<Value<'static>>,
-    state: State,
-    scale: f64,
-    exemplars: Vec<Exemplar>,
-    last_stretch: Option<usize>,
-}
-
-enum State {
-    Count(Vec<f64>),
-    Min(Vec<f64>),
-    Max(Vec<f64>),
-    Sum(Vec<f64>),
-    /// Sums and counts.
-    Avg(Vec<(f64, f64)>),
-    Quantiles(Vec<Log2Histogram>),
-    /// By the end of the bucket, as bits.
-    Histogram(BTreeMap<u64, Vec<f64>>, usize),
-}
-
-impl Group {
-    fn new(function: &MetricsFunction, by: Vec<Value<'static>>, count: usize) -> Self {
-        let state = match function {
-            MetricsFunction::Rate
-            | MetricsFunction::CountOverTime
-            | MetricsFunction::Compare { .. } => State::Count(vec![0.0; count]),
-            MetricsFunction::MinOverTime(_) => State::Min(vec![f64::NAN; count]),
-            MetricsFunction::MaxOverTime(_) => State::Max(vec![f64::NAN; count]),
-            MetricsFunction::SumOverTime(_) => State::Sum(vec![f64::NAN; count]),
-            MetricsFunction::AvgOverTime(_) => State::Avg(vec![(0.0, 0.0); count]),
-            MetricsFunction::QuantileOverTime(..) => {
-                State::Quantiles(vec![Log2Histogram::default(); count])
-            }
-            MetricsFunction::HistogramOverTime(_) => State::Histogram(BTreeMap::new(), count),
-        };
-        Self {
-            by,
-            state,
-            scale: 1.0,
-            exemplars: Vec::new(),
-            last_stretch: None,
-        }
-    }
-
-    fn observe(&mut self, interval: usize, measure: Option<(f64, f64)>) {
-        let value = match measure {
-            Some((value, scale)) => {
-                self.scale = scale;
-                value
-            }
-            None => 0.0,
-        };
-        match &mut self.state {
-            State::Count(counts) => counts[interval] += 1.0,
-            // `min` and `max` of a NaN and a number give the number.
-            State::Min(values) => values[interval] = values[interval].min(value),
-            State::Max(values) => values[interval] = values[interval].max(value),
-            State::Sum(values) => {
-                let sum = &mut values[interval];
-                *sum = if sum.is_nan() { value } else { *sum + value };
-            }
-            State::Avg(sums) => {
-                sums[interval].0 += value;
-                sums[interval].1 += 1.0;
-            }
-            State::Quantiles(histograms) => histograms[interval].record(value),
-            State::Histogram(buckets, count) => {
-                buckets
-                    .entry(bucket_of(value).to_bits())
-                    .or_insert_with(|| vec![0.0; *count])[interval] += 1.0;
-            }
-        }
-    }
-
-    fn finish(self, aggregate: &MetricsAggregate, intervals: &Intervals) -> Vec<Series> {
-        let scale = self.scale;
-        let mut labels: Vec<(String, Value<'static>)> = aggregate
-            .by
-            .iter()
-            .map(Attribute::to_string)
-            .zip(self.by)
-            .collect();
-        let one = |labels: Vec<(String, Value<'static>)>, values: Vec<f64>, exemplars| {
-            vec![Series {
-                labels,
-                values,
-                exemplars,
-            }]
-        };
-        let scaled = |values: Vec<f64>| values.into_iter().map(|value| value / scale).collect();
-        let extended = |name: &str, value: f64| {
-            let mut labels = labels.clone();
-            labels.push((name.to_owned(), Value::Float(value)));
-            labels
-        };
-        match self.state {
-            State::Histogram(buckets, _) => buckets
-                .into_iter()
-                .map(|(bits, values)| {
-                    let end = f64::from_bits(bits);
-                    let own = |exemplar: &&Exemplar| {
-                        exemplar
-                            .value
-                            .is_some_and(|value| bucket_of(value * scale) == end)
-                    };
-                    Series {
-                        labels: extended("__bucket", end / scale),
-                        values,
-                        exemplars: self.exemplars.iter().filter(own).cloned().collect(),
-                    }
-                })
-                .collect(),
-            State::Quantiles(histograms) => {
-                let MetricsFunction::QuantileOverTime(_, quantiles) = &aggregate.function else {
-                    return Vec::new();
-                };
-                let mut series: Vec<Series> = quantiles
-                    .iter()
-                    .map(|quantile| Series {
-                        labels: extended("p", *quantile),
-                        values: histograms
-                            .iter()
-                            .map(|histogram| histogram.quantile(*quantile) / scale)
-                            .collect(),
-                        exemplars: Vec::new(),
-                    })
-                    .collect();
-                for exemplar in self.exemplars {
-                    // The lowest quantile that is not below the span shows it.
-                    let value = exemplar.value.unwrap_or(0.0);
-                    let mut best: Option<(f64, usize)> = None;
-                    for (index, own) in series.iter().enumerate() {
-                        let shown = own.values[exemplar.interval];
-                        if shown >= value && best.is_none_or(|(found, _)| shown < found) {
-                            best = Some((shown, index));
-                        }
-                    }
-                    let last = series.len() - 1;
-                    series[best.map_or(last, |(_, index)| index)]
-                        .exemplars
-                        .push(exemplar);
-                }
-                series
-            }
-            state => {
-                let values = match state {
-                    State::Count(counts) if aggregate.function == MetricsFunction::Rate => counts
-                        .into_iter()
-                        .map(|count| count / intervals.step_secs())
-                        .collect(),
-                    State::Count(counts) => counts,
-                    State::Min(values) | State::Max(values) | State::Sum(values) => scaled(values),
-                    State::Avg(sums) => {
-                        scaled(sums.into_iter().map(|(sum, count)| sum / count).collect())
-                    }
-                    State::Quantiles(_) | State::Histogram(..) => Vec::new(),
-                };
-                if labels.is_empty() {
-                    let name = aggregate.function.name().to_owned();
-                    labels.push(("__name__".to_owned(), Value::String(name.into())));
-                }
-                one(labels, values, self.exemplars)
-            }
-        }
-    }
 }

@@ -126,6 +126,38 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Appends bytes that tell the value from every other one.
+    pub(crate) fn write_key(&self, key: &mut Vec<u8>) {
+        match self {
+            Self::Nil => key.push(0),
+            Self::Int(number) => {
+                key.push(1);
+                key.extend_from_slice(&number.to_le_bytes());
+            }
+            Self::Float(number) => {
+                key.push(2);
+                key.extend_from_slice(&number.to_bits().to_le_bytes());
+            }
+            Self::String(text) => {
+                key.push(3);
+                key.extend_from_slice(&(text.len() as u64).to_le_bytes());
+                key.extend_from_slice(text.as_bytes());
+            }
+            Self::Bool(truth) => key.extend([4, u8::from(*truth)]),
+            Self::Duration(nanos) => {
+                key.push(5);
+                key.extend_from_slice(&nanos.to_le_bytes());
+            }
+            Self::Status(status) => key.extend([6, *status as u8]),
+            Self::Kind(kind) => key.extend([7, *kind as u8]),
+            Self::Array(values) | Self::Any(values) => {
+                key.push(8);
+                key.extend_from_slice(&(values.len() as u64).to_le_bytes());
+                values.iter().for_each(|value| value.write_key(key));
+            }
+        }
+    }
+
     /// As an attribute of an answer.
     pub(crate) fn to_attribute(&self) -> AttributeValue {
         match self {
