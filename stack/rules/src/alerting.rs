@@ -54,6 +54,8 @@ pub struct ActiveAlert {
     pub labels: Labels,
     /// What a person should read, as of the last evaluation that saw it.
     pub annotations: Labels,
+    /// The names of the annotations whose template gave the empty text: a label set cannot hold them, promtool compares them.
+    pub empty_annotations: Vec<String>,
     /// The value of the expression at the last evaluation that saw it.
     pub value: f64,
     /// When it was first seen.
@@ -161,19 +163,20 @@ impl AlertingRule {
         let elements = backend.query(expr, at - evaluation.query_offset)?;
         let mut outcome = Outcome::default();
         let seen = self.seen(name, &elements, evaluation, backend, &mut outcome)?;
-        for (labels, (annotations, value)) in &seen {
+        for (labels, found) in &seen {
             match self.active.get_mut(labels) {
                 Some(alert) if alert.state != AlertState::Inactive => {
-                    alert.value = *value;
-                    alert.annotations = annotations.clone();
+                    alert.value = found.value;
+                    alert.annotations = found.annotations.clone();
+                    alert.empty_annotations.clone_from(&found.empty_annotations);
                 }
                 _ => {
                     outcome.events.push(EventKind::AlertPending {
                         labels: labels.clone(),
-                        value: *value,
+                        value: found.value,
                     });
-                    let alert = pending(labels.clone(), annotations.clone(), *value, at);
-                    self.active.insert(labels.clone(), alert);
+                    self.active
+                        .insert(labels.clone(), pending(labels.clone(), found, at));
                 }
             }
         }
@@ -206,7 +209,7 @@ impl AlertingRule {
         evaluation: &Evaluation<'_>,
         backend: &dyn Backend,
         outcome: &mut Outcome,
-    ) -> Result<BTreeMap<Labels, (Labels, f64)>, String> {
+    ) -> Result<BTreeMap<Labels, Seen>, String> {
         let context = Context {
             backend,
             at: evaluation.at,
@@ -227,11 +230,20 @@ impl AlertingRule {
             }
             labels.set("alertname", name);
             let mut annotations = LabelsBuilder::default();
+            let mut empty_annotations = Vec::new();
             for (annotation, text) in &self.annotations {
-                annotations.set(annotation, &expand(text));
+                let text = expand(text);
+                annotations.set(annotation, &text);
+                if text.is_empty() {
+                    empty_annotations.push(annotation.clone());
+                }
             }
-            let alert = (annotations.build(), element.value.as_float());
-            if seen.insert(labels.build(), alert).is_some() {
+            let found = Seen {
+                annotations: annotations.build(),
+                empty_annotations,
+                value: element.value.as_float(),
+            };
+            if seen.insert(labels.build(), found).is_some() {
                 return Err(
                     "vector contains metrics with the same labelset after applying alert labels"
                         .to_owned(),
@@ -359,12 +371,20 @@ impl AlertingRule {
     }
 }
 
-fn pending(labels: Labels, annotations: Labels, value: f64, at: Timestamp) -> ActiveAlert {
+/// What an element makes of an alert.
+struct Seen {
+    annotations: Labels,
+    empty_annotations: Vec<String>,
+    value: f64,
+}
+
+fn pending(labels: Labels, seen: &Seen, at: Timestamp) -> ActiveAlert {
     ActiveAlert {
         state: AlertState::Pending,
         labels,
-        annotations,
-        value,
+        annotations: seen.annotations.clone(),
+        empty_annotations: seen.empty_annotations.clone(),
+        value: seen.value,
         active_at: at,
         fired_at: None,
         resolved_at: None,

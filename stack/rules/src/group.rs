@@ -19,6 +19,8 @@ pub(crate) struct Rule {
     pub(crate) definition: RuleDefinition,
     /// The expression as the engine writes it.
     pub(crate) canonical: String,
+    /// The link that its alerts carry.
+    generator_url: String,
     pub(crate) alerting: Option<AlertingRule>,
     pub(crate) health: Health,
     pub(crate) last_error: Option<String>,
@@ -71,10 +73,18 @@ impl Group {
     ) -> Self {
         let interval = definition.interval.unwrap_or(options.evaluation_interval);
         let interval = interval.max(Duration::from_millis(1));
-        let rule = |definition: &RuleDefinition| Rule {
-            canonical: checker
+        let base = options.external_url.trim_end_matches('/');
+        let canonical = |definition: &RuleDefinition| {
+            checker
                 .check(&definition.expr)
-                .unwrap_or_else(|_| definition.expr.clone()),
+                .unwrap_or_else(|_| definition.expr.clone())
+        };
+        let rule = |definition: &RuleDefinition| Rule {
+            generator_url: format!(
+                "{base}{}",
+                gameday_template::table_link(&canonical(definition))
+            ),
+            canonical: canonical(definition),
             alerting: AlertingRule::new(definition, !options.restore),
             definition: definition.clone(),
             health: Health::Unknown,
@@ -321,12 +331,11 @@ fn send(
     let Some(alerting) = &mut rule.alerting else {
         return;
     };
-    let link = gameday_template::table_link(&rule.canonical);
     let alerts = alerting.take_due(
         evaluation.at,
         interval,
         options.resend_delay,
-        &format!("{}{link}", options.external_url.trim_end_matches('/')),
+        &rule.generator_url,
         &options.external_labels,
     );
     if !alerts.is_empty() {

@@ -180,6 +180,9 @@ impl FileReader<'_> {
 
     fn limit(&mut self, node: &Node) -> usize {
         let text = self.reader.text(node, "limit");
+        if matches!(node.kind, Kind::Null) {
+            return 0;
+        }
         match text.parse::<i64>() {
             // A negative limit is none, as in Prometheus.
             Ok(limit) => usize::try_from(limit).unwrap_or(0),

@@ -1,5 +1,6 @@
 //! The file format of `promtool test rules` (cmd/promtool/unittest.go).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gameday_query::Position;
@@ -79,8 +80,8 @@ pub struct AlertTest {
 pub struct ExpectedAlert {
     /// Its labels, without `alertname`.
     pub labels: Labels,
-    /// Its annotations.
-    pub annotations: Labels,
+    /// Its annotations, empty ones too.
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// What an expression must give at a time.
@@ -313,7 +314,7 @@ impl Reader<'_> {
             match key.name.as_str() {
                 "exp_labels" => alert.labels = Labels::new(self.texts(value, "exp_labels")),
                 "exp_annotations" => {
-                    alert.annotations = Labels::new(self.texts(value, "exp_annotations"));
+                    alert.annotations = self.texts(value, "exp_annotations").into_iter().collect();
                 }
                 _ => self.unknown(key, "an alert", &["exp_labels", "exp_annotations"]),
             }

@@ -352,7 +352,17 @@ impl<'a, E: TestEngine> Runner<'a, E> {
             .filter(|alert| alert.state == AlertState::Firing)
             .map(|alert| ExpectedAlert {
                 labels: alert.labels.clone(),
-                annotations: alert.annotations.clone(),
+                annotations: {
+                    let texts = alert.annotations.iter();
+                    let empty = alert
+                        .empty_annotations
+                        .iter()
+                        .map(|name| (name.as_str(), ""));
+                    texts
+                        .chain(empty)
+                        .map(|(name, text)| (name.to_owned(), text.to_owned()))
+                        .collect()
+                },
             })
             .collect();
         firing.sort_by(|left, right| left.labels.cmp(&right.labels));
@@ -565,9 +575,15 @@ fn alerts_text(alerts: &[ExpectedAlert]) -> String {
         .iter()
         .enumerate()
         .map(|(index, alert)| {
+            let annotations: Vec<String> = alert
+                .annotations
+                .iter()
+                .map(|(name, text)| format!("{name}={text:?}"))
+                .collect();
             format!(
-                "\n        {index}:\n          Labels:{}\n          Annotations:{}",
-                alert.labels, alert.annotations
+                "\n        {index}:\n          Labels:{}\n          Annotations:{{{}}}",
+                alert.labels,
+                annotations.join(", ")
             )
         })
         .collect();

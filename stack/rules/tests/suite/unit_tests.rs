@@ -91,6 +91,11 @@ fn subsets_are_compared_on_request() {
     assert!(run(&text_of(&said), &TestOptions::default()).passed());
     let exact = part.replace("exp_alerts", "match: exact, exp_alerts");
     assert!(!run(&text_of(&exact), &subset).passed());
+    let odd = part.replace(
+        "severity: page}",
+        "severity: page}, exp_annotations: {nothing: ''}",
+    );
+    assert!(!run(&text_of(&odd), &subset).passed());
     let other = part.replace("severity: page", "severity: ticket");
     assert!(!run(&text_of(&other), &subset).passed());
 }
