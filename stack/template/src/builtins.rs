@@ -145,17 +145,17 @@ fn equal(left: &Value, right: &Value) -> Result<bool, String> {
     if let (Value::Time(left), Value::Time(right)) = (left, right) {
         return Ok(left == right);
     }
-    let (Some(left_kind), Some(right_kind)) = (basic(left), basic(right)) else {
-        let odd = if basic(left).is_none() { left } else { right };
-        return Err(format!(
-            "non-comparable type {}: {}",
-            crate::format::plain(odd),
-            odd.type_name()
-        ));
-    };
-    if left_kind != right_kind {
+    let kinds = (basic(left), basic(right));
+    if kinds.0 != kinds.1 {
         return Err("incompatible types for comparison".to_owned());
     }
+    let (Some(left_kind), _) = kinds else {
+        return Err(format!(
+            "non-comparable type {}: {}",
+            crate::format::plain(left),
+            left.type_name()
+        ));
+    };
     Ok(match (left, right) {
         (Value::Bool(left), Value::Bool(right)) => left == right,
         (Value::Float(left), Value::Float(right)) => left == right,
@@ -227,7 +227,7 @@ fn index(value: &Value, indexes: &[Value]) -> Result<Value, String> {
                 }
             },
             Value::Nil => return Err("index of nil pointer".to_owned()),
-            other => return Err(format!("can't index item of type {}", other.type_name())),
+            _ => return Err(format!("can't index item of type {}", value.type_name())),
         };
     }
     Ok(value)
@@ -246,7 +246,7 @@ fn slice(value: &Value, indexes: &[Value]) -> Result<Value, String> {
             return Err("cannot 3-index slice a string".to_owned());
         }
         Value::Str(text) => text.len(),
-        other => return Err(format!("can't slice item of type {}", other.type_name())),
+        _ => return Err(format!("can't slice item of type {}", value.type_name())),
     };
     let mut bounds = [0, length, length];
     for (bound, index) in bounds.iter_mut().zip(indexes) {

@@ -46,6 +46,14 @@ pub enum Error {
         /// The name that was asked for.
         name: String,
     },
+    /// The HTML document ends where a value could not be escaped safely.
+    #[error("html/template: {name}: ends in a non-text context: inside of {inside}")]
+    UnfinishedHtml {
+        /// The template.
+        name: String,
+        /// What it ends in.
+        inside: String,
+    },
     /// The template is too long.
     #[error("template: {name}: the text has {bytes} bytes, more than the limit of {limit}")]
     TooLarge {
@@ -63,7 +71,7 @@ impl Error {
     pub fn place(&self) -> Option<&Place> {
         match self {
             Self::Parse { place, .. } | Self::Execute { place, .. } => Some(place),
-            Self::NotDefined { .. } | Self::TooLarge { .. } => None,
+            Self::NotDefined { .. } | Self::UnfinishedHtml { .. } | Self::TooLarge { .. } => None,
         }
     }
 
@@ -71,7 +79,9 @@ impl Error {
     pub fn message(&self) -> String {
         match self {
             Self::Parse { message, .. } | Self::Execute { message, .. } => message.clone(),
-            Self::NotDefined { .. } | Self::TooLarge { .. } => self.to_string(),
+            Self::NotDefined { .. } | Self::UnfinishedHtml { .. } | Self::TooLarge { .. } => {
+                self.to_string()
+            }
         }
     }
 
@@ -79,7 +89,7 @@ impl Error {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Parse { hint, .. } | Self::Execute { hint, .. } => hint.as_deref(),
-            Self::NotDefined { .. } | Self::TooLarge { .. } => None,
+            Self::NotDefined { .. } | Self::UnfinishedHtml { .. } | Self::TooLarge { .. } => None,
         }
     }
 }

@@ -94,6 +94,12 @@ impl<'a> Executor<'a> {
         self.variables.push(("$".to_owned(), data.clone()));
         let template = Arc::clone(&self.template);
         self.nodes(&template.body, data)?;
+        if let Some(inside) = self.html.as_ref().and_then(HtmlContext::unfinished) {
+            return Err(Error::UnfinishedHtml {
+                name: template.parse_name.clone(),
+                inside,
+            });
+        }
         Ok(self.output)
     }
 

@@ -52,6 +52,10 @@ struct Spec {
     minus: bool,
     plus: bool,
     sharp: bool,
+    /// `%+v` names the fields of structs and says nothing about signs.
+    plus_v: bool,
+    /// `%#v` quotes texts.
+    sharp_v: bool,
     space: bool,
     zero: bool,
     width: Option<usize>,
@@ -65,6 +69,8 @@ impl Spec {
             minus: false,
             plus: false,
             sharp: false,
+            plus_v: false,
+            sharp_v: false,
             space: false,
             zero: false,
             width: None,
@@ -134,7 +140,7 @@ impl Spec {
                     if index > 0 {
                         out.push(' ');
                     }
-                    if self.plus && self.verb == 'v' {
+                    if self.plus_v {
                         out.push_str(name);
                         out.push(':');
                     }
@@ -152,13 +158,14 @@ impl Spec {
     }
 
     fn bad(&self, out: &mut String, value: &Value) {
-        let _ = write!(
-            out,
-            "%!{}({}={})",
-            self.verb,
-            value.type_name(),
-            plain(value)
-        );
+        // The value is written with the flags of the verb that does not fit it.
+        let _ = write!(out, "%!{}({}=", self.verb, value.type_name());
+        let spec = Self {
+            verb: 'v',
+            ..self.clone()
+        };
+        spec.write(out, value);
+        out.push(')');
     }
 
     fn text(&self, out: &mut String, text: &str, value: &Value) {
@@ -167,7 +174,7 @@ impl Spec {
             None => text.to_owned(),
         };
         match self.verb {
-            'v' if self.sharp => self.pad(out, &quote(&cut)),
+            'v' if self.sharp_v => self.pad(out, &quote(&cut)),
             'v' | 's' => self.pad(out, &cut),
             'q' if self.sharp && !cut.contains('`') => self.pad(out, &format!("`{cut}`")),
             'q' => self.pad(out, &quote(&cut)),
@@ -394,6 +401,10 @@ fn conversion<'f>(format: &'f str, arguments: &mut Arguments<'_>, out: &mut Stri
     spec.verb = verb;
     if spec.minus {
         spec.zero = false;
+    }
+    if verb == 'v' {
+        (spec.plus_v, spec.sharp_v) = (spec.plus, spec.sharp);
+        (spec.plus, spec.sharp) = (false, false);
     }
     if verb == '%' {
         out.push('%');

@@ -3,15 +3,12 @@
 //! Go decides the place once, when the template is parsed; here it is followed while the text is written, which gives the same
 //! answer for every template that Go accepts.
 
-use std::fmt::Write as _;
-
 use crate::format::print_value;
-use crate::json;
-use crate::text::html_escape;
+use crate::html_escape::{
+    REFUSED, css_value, escape_plus, escape_spaces, is_safe_url, percent_encode, script_literal,
+    script_string,
+};
 use crate::{SafeKind, Value};
-
-/// What Go writes instead of a value that could do harm where it stands.
-const REFUSED: &str = "ZgotmplZ";
 
 /// What an attribute's value means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,8 +44,14 @@ pub(crate) struct HtmlContext {
     tag: String,
     /// The element whose text is no markup (`script`, `style`, `title`, `textarea`).
     raw: Option<String>,
-    /// What the attribute's value has so far.
-    value: String,
+    /// Whether the attribute's value has begun.
+    value_begun: bool,
+    /// Whether the template's own text of the value holds `?` or `#`.
+    in_query: bool,
+    /// The quote of the script's string that the next character stands in.
+    script_quote: Option<char>,
+    /// Whether a backslash in it has just been read.
+    script_escaped: bool,
 }
 
 impl HtmlContext {
@@ -77,6 +80,19 @@ impl HtmlContext {
             rest = &rest[character.len_utf8()..];
         }
         out
+    }
+
+    /// What the document is still inside of, where it must not end there.
+    pub(crate) fn unfinished(&self) -> Option<String> {
+        match (self.state, &self.raw) {
+            (State::Text, None) => None,
+            (State::Text, Some(element)) => Some(format!("the element {element}")),
+            (State::Comment, _) => Some("a comment".to_owned()),
+            (State::Value(..) | State::BeforeValue, _) => {
+                Some("the value of an attribute".to_owned())
+            }
+            _ => Some("a tag".to_owned()),
+        }
     }
 
     fn follow(&mut self, character: char, rest: &str) {
@@ -110,7 +126,7 @@ impl HtmlContext {
                 quote @ ('"' | '\'') => self.begin_value(Some(quote)),
                 other => {
                     self.begin_value(None);
-                    self.value.push(other);
+                    self.follow_value(other);
                 }
             },
             State::Value(Some(quote), _) if character == quote => {
@@ -121,11 +137,33 @@ impl HtmlContext {
                 self.name.clear();
                 self.follow_tag(character);
             }
-            State::Value(..) => self.value.push(character),
+            State::Value(..) => self.follow_value(character),
+        }
+    }
+
+    fn follow_value(&mut self, character: char) {
+        self.value_begun = true;
+        self.in_query |= matches!(character, '?' | '#');
+        if matches!(self.state, State::Value(_, Kind::Script)) {
+            self.follow_script(character);
+        }
+    }
+
+    fn follow_script(&mut self, character: char) {
+        match self.script_quote {
+            Some(_) if self.script_escaped => self.script_escaped = false,
+            Some(_) if character == '\\' => self.script_escaped = true,
+            Some(quote) if character == quote => self.script_quote = None,
+            Some(_) => {}
+            None if matches!(character, '"' | '\'') => self.script_quote = Some(character),
+            None => {}
         }
     }
 
     fn follow_text(&mut self, character: char, rest: &str) {
+        if self.raw.as_deref() == Some("script") {
+            self.follow_script(character);
+        }
         if character != '<' {
             return;
         }
@@ -158,6 +196,7 @@ impl HtmlContext {
                 self.raw = raw
                     .contains(&self.tag.as_str())
                     .then(|| std::mem::take(&mut self.tag));
+                self.script_quote = None;
                 self.state = State::Text;
             }
             '/' => self.state = State::InTag,
@@ -182,7 +221,9 @@ impl HtmlContext {
             name if name.starts_with("xmlns:") => Kind::Url,
             _ => Kind::Plain,
         };
-        self.value.clear();
+        self.value_begun = false;
+        self.in_query = false;
+        self.script_quote = None;
         self.state = State::Value(quote, kind);
     }
 
@@ -198,7 +239,7 @@ impl HtmlContext {
         match self.state {
             State::Comment => String::new(),
             State::Text => match self.raw.as_deref() {
-                Some("script") => script_value(value),
+                Some("script") => self.script_value(value, &text),
                 Some("style") => css_value(&text),
                 Some(_) => escape_plus(&text, !matches!(value, Value::Safe(SafeKind::Html, _))),
                 None if matches!(value, Value::Safe(SafeKind::Html, _)) => text,
@@ -209,7 +250,7 @@ impl HtmlContext {
                     .chars()
                     .all(|one| one.is_ascii_alphanumeric() || one == '-');
                 let name = if harmless && !text.is_empty() {
-                    text
+                    text.to_ascii_lowercase()
                 } else {
                     REFUSED.to_owned()
                 };
@@ -221,10 +262,10 @@ impl HtmlContext {
                 let text = match kind {
                     Kind::Plain => text,
                     Kind::Css => css_value(&text),
-                    Kind::Script => script_value(value),
+                    Kind::Script => self.script_value(value, &text),
                     Kind::Url => self.url_value(value, &text),
                 };
-                self.value.push_str(&text);
+                self.value_begun = true;
                 let double =
                     !matches!(value, Value::Safe(SafeKind::Html, _)) || kind != Kind::Plain;
                 let escaped = escape_plus(&text, double);
@@ -237,106 +278,24 @@ impl HtmlContext {
         }
     }
 
+    fn script_value(&self, value: &Value, text: &str) -> String {
+        match self.script_quote {
+            Some(_) => script_string(text),
+            None => script_literal(value),
+        }
+    }
+
     fn url_value(&self, value: &Value, text: &str) -> String {
-        if self.value.contains(['?', '#']) {
+        if self.in_query {
             // What is a URL already keeps its escapes.
             return percent_encode(text, matches!(value, Value::Safe(SafeKind::Url, _)));
         }
-        let safe = matches!(value, Value::Safe(SafeKind::Url, _)) || !self.value.is_empty();
+        let safe = matches!(value, Value::Safe(SafeKind::Url, _)) || self.value_begun;
         if !safe && !is_safe_url(text) {
             return format!("#{REFUSED}");
         }
         percent_encode(text, true)
     }
-}
-
-/// Whether a URL has no scheme or a harmless one.
-fn is_safe_url(text: &str) -> bool {
-    match text.split_once(':') {
-        Some((scheme, _)) if !scheme.contains('/') => ["http", "https", "mailto"]
-            .iter()
-            .any(|harmless| scheme.eq_ignore_ascii_case(harmless)),
-        _ => true,
-    }
-}
-
-/// Percent-encodes what has no place in a URL; `whole` keeps what separates its parts and what is encoded already.
-fn percent_encode(text: &str, whole: bool) -> String {
-    let bytes = text.as_bytes();
-    let mut out = String::with_capacity(text.len());
-    for (index, byte) in bytes.iter().enumerate() {
-        let encoded = bytes
-            .get(index + 1..index + 3)
-            .is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
-        let keep = match byte {
-            b'-' | b'.' | b'_' | b'~' => true,
-            b'!' | b'#' | b'$' | b'&' | b'*' | b'+' | b',' | b'/' | b':' | b';' | b'=' | b'?'
-            | b'@' | b'[' | b']' => whole,
-            b'%' => whole && encoded,
-            other => other.is_ascii_alphanumeric(),
-        };
-        if keep {
-            out.push(char::from(*byte));
-        } else {
-            let _ = write!(out, "%{byte:02x}");
-        }
-    }
-    out
-}
-
-/// HTML's escapes and `+`, which old browsers took for the start of UTF-7; `&` of entities stays where `double` is false.
-fn escape_plus(text: &str, double: bool) -> String {
-    let escaped = html_escape(text).replace('+', "&#43;");
-    if double {
-        return escaped;
-    }
-    let mut out = String::with_capacity(escaped.len());
-    let mut rest = escaped.as_str();
-    while let Some(start) = rest.find("&amp;") {
-        let after = &rest[start + 5..];
-        out.push_str(&rest[..start]);
-        let entity = after.find(';').filter(|end| *end > 0).is_some_and(|end| {
-            after[..end]
-                .chars()
-                .all(|one| one.is_ascii_alphanumeric() || one == '#')
-        });
-        out.push_str(if entity { "&" } else { "&amp;" });
-        rest = after;
-    }
-    out.push_str(rest);
-    out
-}
-
-/// A value without quotes ends at a space and the like, so those are escaped too.
-fn escape_spaces(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            ' ' | '\t' | '\n' | '\r' | '\u{b}' | '\u{c}' | '=' | '`' => {
-                let _ = write!(out, "&#{};", u32::from(character));
-            }
-            other => out.push(other),
-        }
-    }
-    out
-}
-
-/// A value that can neither leave its CSS property nor name a URL.
-fn css_value(text: &str) -> String {
-    let harmless = text.chars().all(|one| {
-        one.is_alphanumeric() || matches!(one, ' ' | '.' | '#' | '%' | '-' | '_' | '!' | ',' | '+')
-    });
-    let lower = text.to_ascii_lowercase();
-    if harmless && !lower.contains("expression") && !lower.contains("mozbinding") {
-        text.to_owned()
-    } else {
-        REFUSED.to_owned()
-    }
-}
-
-/// A value as a JavaScript literal.
-fn script_value(value: &Value) -> String {
-    json::to_json(value).replace('\'', "\\u0027")
 }
 
 #[cfg(test)]
@@ -384,6 +343,31 @@ mod tests {
             &Value::text("a'</script>"),
             "\"a\\u0027\\u003c/script\\u003e\"",
         );
+    }
+
+    #[test]
+    fn follows_scripts_and_urls() {
+        check("<script>var x = ", &Value::Int(1), " 1 ");
+        check(
+            "<script>var x = \"",
+            &Value::text("a/\"<"),
+            "a\\/\\u0022\\u003c",
+        );
+        check("<a onclick='f(", &Value::Bool(true), " true ");
+        check("<b ", &Value::text("Checked"), "checked");
+        let mut context = HtmlContext::default();
+        context.literal("<a href=\"");
+        // The query of a value is not that of the template: the next value is a part of a path.
+        assert_eq!(context.escape(&Value::text("http://x/?a")), "http://x/?a");
+        assert_eq!(context.escape(&Value::text("/b:c")), "/b:c");
+        context.literal("#");
+        assert_eq!(context.escape(&Value::text("/b:c")), "%2fb%3ac");
+        assert_eq!(
+            context.unfinished().as_deref(),
+            Some("the value of an attribute")
+        );
+        context.literal("\">");
+        assert_eq!(context.unfinished(), None);
     }
 
     #[test]

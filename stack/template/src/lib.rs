@@ -25,6 +25,7 @@ mod format;
 mod functions;
 mod hints;
 mod html;
+mod html_escape;
 mod humanize;
 mod json;
 mod lexer;

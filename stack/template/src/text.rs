@@ -218,24 +218,29 @@ fn is_separator(character: char) -> bool {
 /// x/text's cases.Title: the first letter of each word in upper case, the others in lower case.
 pub(crate) fn title_and_lower(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut inside = false;
+    let (mut inside, mut raised) = (false, false);
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
         if character.is_alphanumeric() {
-            if inside {
+            // Digits before the first letter of a word do not count as it.
+            if !character.is_alphabetic() {
+                out.push(character);
+            } else if inside && raised {
                 out.extend(character.to_lowercase());
             } else {
                 out.extend(character.to_uppercase());
+                raised = true;
             }
             inside = true;
-        } else {
-            // Unicode's word rule: an apostrophe, dot or colon between letters and an underscore do not end a word.
-            let joins = matches!(character, '\'' | '.' | ':' | '\u{2019}' | '_')
-                && inside
-                && characters.peek().is_some_and(|next| next.is_alphanumeric());
-            inside = joins || (inside && character == '_');
-            out.push(character);
+            continue;
         }
+        // Unicode's word rule: an apostrophe, dot or colon between letters and an underscore do not end a word.
+        let joins = matches!(character, '\'' | '.' | ':' | '\u{2019}' | '_')
+            && inside
+            && characters.peek().is_some_and(|next| next.is_alphanumeric());
+        inside = joins || (inside && character == '_');
+        raised = raised && inside;
+        out.push(character);
     }
     out
 }
