@@ -320,15 +320,22 @@ fn write_message(md: &mut String, message: &Message) {
 
 /// Runs as text; addresses are shown as code and never as links, so that nothing that telemetry says can be clicked by mistake.
 fn runs(line: &[Run]) -> String {
-    line.iter()
-        .map(|run| match run.style {
+    let mut md = String::new();
+    for run in line {
+        let own = match run.style {
             "code" => code(&run.text),
             "bold" => format!("**{}**", plain(&run.text)),
             "link" if run.href.is_empty() || run.href == run.text => code(&run.text),
             "link" => format!("{} ({})", plain(&run.text), code(&run.href)),
             _ => plain(&run.text),
-        })
-        .collect()
+        };
+        // Two fences side by side would be one long fence.
+        if md.ends_with('`') && own.starts_with('`') {
+            md.push(' ');
+        }
+        md.push_str(&own);
+    }
+    md
 }
 
 /// Each series as a row with its course in block characters.
