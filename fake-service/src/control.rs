@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!   GET    /-/faults          the faults in force, with what they touched and what is left of their lease
+//!   GET    /-/faults/{name}   one of them; 404 where it is not in force, with what it touched where it was
 //!   PUT    /-/faults/{name}   puts a fault in force, or in place of the one of that name
-//!   DELETE /-/faults/{name}   takes it out of force; 404 where there is none
+//!   DELETE /-/faults/{name}   takes it out of force; 404 as above
 //!   DELETE /-/faults          takes all of them out of force
 //!   POST   /-/rollback        takes every bad version out of force
 //!   GET    /-/catalogue       the kinds of fault with their settings and an example
@@ -22,7 +23,7 @@ use hyper::body::Incoming;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::faults::{FAULTS, FaultError};
+use crate::faults::{FAULTS, FaultError, FaultState};
 use crate::reply::{self, ReplyBody};
 use crate::service::Inner;
 
@@ -67,22 +68,13 @@ async fn control(service: &Inner, request: Request<Incoming>) -> Response<ReplyB
             shown(StatusCode::OK, &removed)
         }
         (&Method::PUT, _, Some(name)) => put(service, name, request.into_body()).await,
+        (&Method::GET, _, Some(name)) => match service.faults.find(name) {
+            Some(state) if state.ended.is_none() => shown(StatusCode::OK, &state),
+            ended => not_in_force(service, name, ended.as_ref()),
+        },
         (&Method::DELETE, _, Some(name)) => match service.faults.remove(name) {
-            Some(removed) => shown(StatusCode::OK, &removed),
-            None => failed(
-                StatusCode::NOT_FOUND,
-                &FaultError::unknown(
-                    "name",
-                    "fault",
-                    name,
-                    service
-                        .faults
-                        .list()
-                        .iter()
-                        .map(|fault| fault.name.as_str())
-                        .collect::<Vec<_>>(),
-                ),
-            ),
+            Some(state) => shown(StatusCode::OK, &state),
+            None => not_in_force(service, name, service.faults.find(name).as_ref()),
         },
         _ => reply::json(
             StatusCode::NOT_FOUND,
@@ -91,6 +83,19 @@ async fn control(service: &Inner, request: Request<Incoming>) -> Response<ReplyB
             ),
         ),
     }
+}
+
+/// 404, with what is remembered of the fault where it has ended.
+fn not_in_force(service: &Inner, name: &str, ended: Option<&FaultState>) -> Response<ReplyBody> {
+    let Some(state) = ended else {
+        let in_force = service.faults.list();
+        let names: Vec<&str> = in_force.iter().map(|fault| fault.name.as_str()).collect();
+        let error = FaultError::unknown("name", "fault", name, names);
+        return failed(StatusCode::NOT_FOUND, &error);
+    };
+    let mut body = json!(state);
+    body["error"] = json!(format!("fault {name:?} is no longer in force"));
+    shown(StatusCode::NOT_FOUND, &body)
 }
 
 async fn put(service: &Inner, name: &str, body: Incoming) -> Response<ReplyBody> {

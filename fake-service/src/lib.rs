@@ -46,7 +46,7 @@ pub use config::{
     Upstream, topology,
 };
 pub use faults::{
-    FAULTS, FaultError, FaultKind, FaultSpec, FaultState, Removed, Setting, Surroundings,
+    Ended, EndedBy, FAULTS, FaultError, FaultKind, FaultSpec, FaultState, Setting, Surroundings,
 };
 pub use service::{Error, Service, start};
 pub use topology::{Endpoint, Role, RoleError};

@@ -9,7 +9,7 @@ use gameday_env::{Address, Env, HttpClient, NetError, ServeOptions, serve};
 
 use crate::config::{ServiceConfig, Upstream};
 use crate::database::Database;
-use crate::faults::{FaultError, FaultSpec, FaultState, FaultTable, Ground, Removed, Surroundings};
+use crate::faults::{FaultError, FaultSpec, FaultState, FaultTable, Ground, Surroundings};
 use crate::host::Host;
 use crate::metrics::{Metrics, Readings};
 use crate::node::NodeExporter;
@@ -130,7 +130,7 @@ impl Service {
     }
 
     /// Takes a fault out of force, as `DELETE /-/faults/{name}` does; none where there is none of that name.
-    pub fn clear(&self, name: &str) -> Option<Removed> {
+    pub fn clear(&self, name: &str) -> Option<FaultState> {
         self.inner.faults.remove(name)
     }
 

@@ -2,23 +2,19 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use gameday_env::HttpErrorKind;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header, uri};
 
 use crate::config::Upstream;
-use crate::faults::{Point, Then};
+use crate::faults::{Effect, Point, Then};
 use crate::service::Inner;
 use crate::telemetry::Side;
 use crate::trace_context::TraceParent;
 
 /// The largest answer that is passed on.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
-
-/// The client's own limit is never reached: the limit of the call, faults included, is the upstream's.
-const CLIENT_LIMIT: Duration = Duration::from_secs(3600);
 
 /// What is asked of another service.
 pub(crate) struct Call<'a> {
@@ -47,6 +43,7 @@ pub(crate) struct CallError {
     reason: String,
     /// What the own caller is told: 504 where the time was up, else 502.
     pub(crate) status: StatusCode,
+    /// `error.type`; empty where the span bears the status already.
     error_type: &'static str,
 }
 
@@ -55,113 +52,119 @@ pub(crate) async fn call(
     service: &Arc<Inner>,
     call: &Call<'_>,
 ) -> Result<(StatusCode, Bytes), CallError> {
-    let error = |status, error_type, reason: String| CallError {
-        upstream: call.upstream.to_owned(),
-        reason,
-        status,
-        error_type,
-    };
-    let Some(callee) = service
-        .callees
-        .iter()
-        .find(|it| it.upstream.name == call.upstream)
-    else {
-        let reason = "is not among the upstreams of this service".to_owned();
-        return Err(error(StatusCode::BAD_GATEWAY, "unknown_upstream", reason));
+    let mut callees = service.callees.iter();
+    let Some(callee) = callees.find(|it| it.upstream.name == call.upstream) else {
+        let reason = "is not among the upstreams of this service";
+        return Err(bad_gateway(call, "unknown_upstream", reason));
     };
     let (method, template) = call.name.split_once(' ').unwrap_or(("GET", call.name));
     let path = match call.id {
         None => Cow::Borrowed(template),
         Some(id) => Cow::Owned(template.replace("{id}", id)),
     };
-    let (upstream, authority) = (&callee.upstream, &callee.authority);
     let mut span = service.telemetry.span(Side::Client, call.name, call.parent);
     span.set("http.request.method", method);
-    span.set("url.full", format!("http://{authority}{path}"));
+    span.set("url.full", format!("http://{}{path}", callee.authority));
     span.set("url.template", template);
     span.set_shared("server.address", &callee.server_address);
-    span.set("server.port", i64::from(upstream.address.port));
-
-    let effect = service.faults.at(Point::Call(call.upstream));
-    let limited = service.env.clock().timeout(upstream.timeout, async {
-        match service.faults.undergo(effect).await {
-            Then::Continue => {}
-            Then::Fail(status) => {
-                return Ok((
-                    StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY),
-                    Bytes::new(),
-                ));
-            }
-            Then::Abort | Then::Hang => {
-                let reason = "connection reset".to_owned();
-                return Err(error(StatusCode::BAD_GATEWAY, "connection_reset", reason));
-            }
+    span.set("server.port", i64::from(callee.upstream.address.port));
+    let answered = match request(method, callee, &path, span.context(), call) {
+        Some(request) => exchange(service, callee, call, request).await,
+        None => Err(bad_gateway(
+            call,
+            "bad_request",
+            format!("{path:?} is no path"),
+        )),
+    };
+    let outcome = answered.and_then(|(status, body)| {
+        span.set("http.response.status_code", i64::from(status.as_u16()));
+        if status.is_client_error() || status.is_server_error() {
+            span.fail(status.as_str().to_owned(), "");
         }
-        let request = request(
-            method,
-            authority,
-            &path,
-            span.context(),
-            call.tracestate.as_ref(),
-        )
-        .ok_or_else(|| {
-            let reason = format!("{path:?} is no path");
-            error(StatusCode::BAD_REQUEST, "bad_request", reason)
-        })?;
-        let answered = service.client.send(request, CLIENT_LIMIT).await;
-        answered
-            .map(|response| (response.status(), response.into_body()))
-            .map_err(|failure| {
-                let (status, error_type) = match failure.kind {
-                    HttpErrorKind::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
-                    HttpErrorKind::Refused => (StatusCode::BAD_GATEWAY, "connection_refused"),
-                    HttpErrorKind::UnknownHost => (StatusCode::BAD_GATEWAY, "unknown_host"),
-                    HttpErrorKind::Broken => (StatusCode::BAD_GATEWAY, "connection_reset"),
-                    HttpErrorKind::TooLarge => (StatusCode::BAD_GATEWAY, "too_large"),
-                };
-                error(status, error_type, failure.reason)
-            })
+        if status.is_server_error() {
+            let reason = format!("answered {}", status.as_u16());
+            return Err(bad_gateway(call, "", reason));
+        }
+        if body.len() > ANSWER_BYTES_MAX {
+            let reason = format!("answered with more than {ANSWER_BYTES_MAX} bytes");
+            return Err(bad_gateway(call, "too_large", reason));
+        }
+        Ok((status, body))
     });
-    let outcome = limited.await.unwrap_or_else(|elapsed| {
-        Err(error(
-            StatusCode::GATEWAY_TIMEOUT,
-            "timeout",
-            elapsed.to_string(),
-        ))
-    });
-    match outcome {
-        Ok((status, body)) => {
-            span.set("http.response.status_code", i64::from(status.as_u16()));
-            if status.is_client_error() || status.is_server_error() {
-                span.fail(status.as_str().to_owned(), "");
-            }
-            if status.is_server_error() {
-                let reason = format!("answered {}", status.as_u16());
-                return Err(error(StatusCode::BAD_GATEWAY, "bad_status", reason));
-            }
-            if body.len() > ANSWER_BYTES_MAX {
-                let reason = format!("answered with more than {ANSWER_BYTES_MAX} bytes");
-                return Err(error(StatusCode::BAD_GATEWAY, "too_large", reason));
-            }
-            Ok((status, body))
-        }
-        Err(failure) => {
-            span.fail(failure.error_type, failure.reason.clone());
-            Err(failure)
-        }
+    if let Err(failure) = &outcome
+        && !failure.error_type.is_empty()
+    {
+        span.fail(failure.error_type, failure.reason.clone());
     }
+    outcome
+}
+
+fn bad_gateway(call: &Call<'_>, error_type: &'static str, reason: impl Into<String>) -> CallError {
+    CallError {
+        upstream: call.upstream.to_owned(),
+        reason: reason.into(),
+        status: StatusCode::BAD_GATEWAY,
+        error_type,
+    }
+}
+
+fn timed_out(call: &Call<'_>, reason: String) -> CallError {
+    CallError {
+        status: StatusCode::GATEWAY_TIMEOUT,
+        ..bad_gateway(call, "timeout", reason)
+    }
+}
+
+/// Faults on the way, then the request; both within the limit of the upstream.
+async fn exchange(
+    service: &Inner,
+    callee: &Callee,
+    call: &Call<'_>,
+    request: Request<Bytes>,
+) -> Result<(StatusCode, Bytes), CallError> {
+    let mut limit = callee.upstream.timeout;
+    let effect = service.faults.at(Point::Call(call.upstream));
+    if effect != Effect::default() {
+        let begin = service.env.now();
+        let undergone = service.faults.undergo(effect);
+        match service.env.clock().timeout(limit, undergone).await {
+            Ok(Then::Continue) => {}
+            Ok(Then::Fail(status)) => {
+                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+                return Ok((status, Bytes::new()));
+            }
+            Ok(Then::Abort | Then::Hang) => {
+                return Err(bad_gateway(call, "connection_reset", "connection reset"));
+            }
+            Err(elapsed) => return Err(timed_out(call, elapsed.to_string())),
+        }
+        limit = limit.saturating_sub(service.env.now().since(begin));
+    }
+    let answered = service.client.send(request, limit).await;
+    answered
+        .map(|response| (response.status(), response.into_body()))
+        .map_err(|failure| {
+            let error_type = match failure.kind {
+                HttpErrorKind::Timeout => return timed_out(call, failure.reason),
+                HttpErrorKind::Refused => "connection_refused",
+                HttpErrorKind::UnknownHost => "unknown_host",
+                HttpErrorKind::Broken => "connection_reset",
+                HttpErrorKind::TooLarge => "too_large",
+            };
+            bad_gateway(call, error_type, failure.reason)
+        })
 }
 
 fn request(
     method: &str,
-    authority: &uri::Authority,
+    callee: &Callee,
     path: &str,
     span: TraceParent,
-    tracestate: Option<&HeaderValue>,
+    call: &Call<'_>,
 ) -> Option<Request<Bytes>> {
     let uri = Uri::builder()
         .scheme(uri::Scheme::HTTP)
-        .authority(authority.clone())
+        .authority(callee.authority.clone())
         .path_and_query(path)
         .build()
         .ok()?;
@@ -170,7 +173,7 @@ fn request(
     *request.uri_mut() = uri;
     let headers = request.headers_mut();
     headers.insert("traceparent", HeaderValue::from_bytes(&span.header()).ok()?);
-    if let Some(tracestate) = tracestate {
+    if let Some(tracestate) = &call.tracestate {
         headers.insert("tracestate", tracestate.clone());
     }
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));

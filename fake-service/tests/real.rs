@@ -184,3 +184,22 @@ fn a_process_of_its_own_serves_breaks_and_ends_with_its_parent() {
         assert!(child.ended());
     });
 }
+
+#[test]
+fn a_process_ends_when_its_parent_is_gone() {
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_fake-service"))
+        .args([
+            "--role",
+            "payments",
+            "--with-parent",
+            "--otlp-endpoint",
+            "none",
+        ])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("it starts");
+    // A parent that is killed closes its end without a word.
+    drop(child.stdin.take());
+    assert!(child.wait().expect("it ends").success());
+}

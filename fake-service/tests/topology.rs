@@ -464,6 +464,12 @@ fn a_lease_undoes_its_fault() {
         env.clock().sleep(Duration::from_secs(61)).await;
         assert_eq!(world.checkout().await.0, StatusCode::OK);
         assert_eq!(world.get("payments:8081/-/faults").await.1, "[]");
+        // What it touched can still be asked for.
+        let (status, body) = world.get("payments:8081/-/faults/outage").await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
+        let state: Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!(state["touched"], 1);
+        assert_eq!(state["ended"]["by"], "lease_expired");
         // A renewed lease counts from its renewal.
         world.inject("payments", "outage", &fault).await;
         env.clock().sleep(Duration::from_secs(40)).await;

@@ -33,3 +33,21 @@ impl Behaviour for Abort {
             .then(|| Effect::then(Then::Abort))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::faults::checks::{CHECKOUT, share_touched};
+
+    #[test]
+    fn the_connection_breaks_and_probes_are_spared() {
+        let fault = json!({"type": "abort", "probability": 0.5, "lease": "1m"});
+        let (share, effect) = share_touched(&fault, Point::Request(Some(&CHECKOUT[0])));
+        assert!((share - 0.5).abs() < 0.02, "{share}");
+        assert_eq!(effect, Some(Effect::then(Then::Abort)));
+        let (share, _) = share_touched(&fault, Point::Request(Some(&CHECKOUT[1])));
+        assert_eq!(share, 0.0);
+    }
+}

@@ -105,3 +105,40 @@ impl Behaviour for BadVersion {
         Some(&self.version)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::faults::checks::{CHECKOUT, refused, share_touched};
+
+    #[test]
+    fn fails_at_its_rate() {
+        let fault =
+            json!({"type": "bad_version", "version": "2", "error_rate": 0.2, "lease": "1m"});
+        let (share, effect) = share_touched(&fault, Point::Request(Some(&CHECKOUT[0])));
+        assert!((share - 0.2).abs() < 0.02, "{share}");
+        assert_eq!(effect, Some(Effect::then(Then::Fail(500))));
+    }
+
+    #[test]
+    fn a_version_must_be_bad_and_of_the_service() {
+        for (fault, field) in [
+            (
+                json!({"type": "bad_version", "version": "2", "lease": "1m"}),
+                "error_rate",
+            ),
+            (
+                json!({"type": "bad_version", "error_rate": 1, "lease": "1m"}),
+                "version",
+            ),
+            (
+                json!({"type": "bad_version", "version": "2", "error_rate": 1, "target": "database", "lease": "1m"}),
+                "target",
+            ),
+        ] {
+            assert_eq!(refused(&fault), field, "{fault}");
+        }
+    }
+}

@@ -72,3 +72,34 @@ impl Behaviour for CpuPressure {
         Ok(Some(guard))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::faults::checks::{pressed, refused};
+
+    #[test]
+    fn workers_are_one_a_core_at_most() {
+        for (fault, cores) in [
+            (
+                json!({"type": "cpu_pressure", "load": 90, "lease": "1m"}),
+                1.8,
+            ),
+            (
+                json!({"type": "cpu_pressure", "load": 50, "workers": 1, "lease": "1m"}),
+                0.5,
+            ),
+            (
+                json!({"type": "cpu_pressure", "load": 100, "workers": 64, "lease": "1m"}),
+                1.94,
+            ),
+        ] {
+            let (before, after) = pressed(&fault);
+            let added = after.busy_cores - before.busy_cores;
+            assert!((added - cores).abs() < 1e-9, "{fault}: {added}");
+        }
+        let fault = json!({"type": "cpu_pressure", "load": 130, "lease": "1m"});
+        assert_eq!(refused(&fault), "load");
+    }
+}

@@ -72,3 +72,20 @@ impl Behaviour for DiskPressure {
         Ok(Some(guard))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::faults::checks::{pressed, refused};
+
+    #[test]
+    fn the_volume_fills_up_to_the_percentage() {
+        let fault = json!({"type": "disk_pressure", "fill_percentage": 93, "lease": "1m"});
+        let (before, after) = pressed(&fault);
+        assert!((before.disk_ratio - 0.40).abs() < 1e-9);
+        assert!((after.disk_ratio - 0.93).abs() < 1e-9);
+        let fault = json!({"type": "disk_pressure", "fill_percentage": 0, "lease": "1m"});
+        assert_eq!(refused(&fault), "fill_percentage");
+    }
+}

@@ -74,3 +74,35 @@ impl Behaviour for Error {
         (meets && rng.chance(self.probability)).then(|| Effect::then(Then::Fail(self.status)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::faults::checks::{CHECKOUT, refused, share_touched};
+
+    #[test]
+    fn phases_and_probability() {
+        let before =
+            json!({"type": "error", "status_code": 503, "probability": 0.3, "lease": "1m"});
+        let after = json!({"type": "error", "phase": "after", "lease": "1m"});
+        let request = Point::Request(Some(&CHECKOUT[0]));
+        let response = Point::Response(&CHECKOUT[0]);
+        let (share, effect) = share_touched(&before, request);
+        assert!((share - 0.3).abs() < 0.02, "{share}");
+        assert_eq!(effect, Some(Effect::then(Then::Fail(503))));
+        assert_eq!(share_touched(&before, response).0, 0.0);
+        assert_eq!(share_touched(&after, request).0, 0.0);
+        assert_eq!(
+            share_touched(&after, response),
+            (1.0, Some(Effect::then(Then::Fail(500))))
+        );
+    }
+
+    #[test]
+    fn a_query_has_no_after() {
+        let fault = json!({"type": "error", "phase": "after", "target": "database", "lease": "1m"});
+        assert_eq!(refused(&fault), "phase");
+    }
+}

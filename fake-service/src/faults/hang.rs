@@ -37,3 +37,26 @@ impl Behaviour for Hang {
             .then(|| Effect::then(Then::Hang))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::faults::checks::{CHECKOUT, share_touched};
+
+    #[test]
+    fn a_stuck_service_does_not_answer_probes_and_scrapes() {
+        let service = json!({"type": "hang", "lease": "1m"});
+        let endpoint = json!({"type": "hang", "target": "endpoint:/checkout", "lease": "1m"});
+        for (point, by_service, by_endpoint) in [
+            (Point::Request(Some(&CHECKOUT[0])), 1.0, 1.0),
+            (Point::Request(Some(&CHECKOUT[1])), 1.0, 0.0),
+            (Point::Request(None), 1.0, 0.0),
+            (Point::Query, 0.0, 0.0),
+        ] {
+            assert_eq!(share_touched(&service, point).0, by_service, "{point:?}");
+            assert_eq!(share_touched(&endpoint, point).0, by_endpoint, "{point:?}");
+        }
+    }
+}

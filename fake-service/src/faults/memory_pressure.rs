@@ -102,7 +102,18 @@ impl Behaviour for MemoryPressure {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::faults::checks::pressed;
+
+    #[test]
+    fn the_memory_is_taken_beside_what_is_used() {
+        let fault = json!({"type": "memory_pressure", "size": "62%", "lease": "1m"});
+        let (before, after) = pressed(&fault);
+        assert!((before.memory_ratio - 0.30).abs() < 1e-9);
+        assert!((after.memory_ratio - 0.92).abs() < 1e-6);
+    }
 
     #[test]
     fn sizes_are_percent_or_bytes() {

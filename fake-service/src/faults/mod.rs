@@ -10,6 +10,8 @@
 
 mod abort;
 mod bad_version;
+#[cfg(test)]
+mod checks;
 mod cpu_pressure;
 mod disk_pressure;
 mod error;
@@ -36,7 +38,7 @@ use crate::topology::Endpoint;
 pub use settings::FaultError;
 pub(crate) use settings::Settings;
 pub(crate) use table::FaultTable;
-pub use table::{FaultState, Removed};
+pub use table::{Ended, EndedBy, FaultState};
 pub(crate) use target::Target;
 
 /// A kind of fault, as the catalogue has it.

@@ -63,3 +63,23 @@ impl Behaviour for Partition {
         Ok(guard.map(|guard| Box::new(guard) as Box<dyn Any + Send>))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::faults::checks::{refused, share_touched};
+
+    #[test]
+    fn it_is_between_two_services_and_counts_the_calls_that_meet_it() {
+        let fault = json!({"type": "partition", "target": "upstream:payments", "lease": "1m"});
+        let call = share_touched(&fault, Point::Call("payments"));
+        assert_eq!(call, (1.0, Some(Effect::default())));
+        assert_eq!(share_touched(&fault, Point::Query).0, 0.0);
+        assert_eq!(
+            refused(&json!({"type": "partition", "lease": "1m"})),
+            "target"
+        );
+    }
+}

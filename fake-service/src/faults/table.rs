@@ -16,6 +16,8 @@ use crate::faults::{Behaviour, Effect, FaultError, FaultSpec, Ground, Point, The
 
 /// Faults at a time.
 const FAULTS_MAX: usize = 32;
+/// Faults that ended and are remembered.
+const ENDED_MAX: usize = 256;
 
 /// The faults in force, by name. They act in the order of their names: delays add up and the hardest end wins.
 pub(crate) struct FaultTable {
@@ -34,6 +36,8 @@ type OnVersion = Box<dyn Fn(Option<&str>) + Send + Sync>;
 #[derive(Default)]
 struct State {
     faults: BTreeMap<String, InForce>,
+    /// The last of each name that ended, so that what it touched can still be asked for.
+    ended: BTreeMap<String, FaultState>,
     generation: u64,
 }
 
@@ -51,7 +55,7 @@ struct InForce {
     _held: Option<Box<dyn Any + Send>>,
 }
 
-/// A fault in force, as the control API shows it.
+/// A fault as the control API shows it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FaultState {
     /// Its name.
@@ -69,17 +73,29 @@ pub struct FaultState {
     pub touched: u64,
     /// When it touched the first, in RFC 3339.
     pub first_touched: Option<String>,
+    /// When and how it ended; none while it is in force.
+    pub ended: Option<Ended>,
 }
 
-/// What was left of a fault when it was taken out of force.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Removed {
-    /// Its name.
-    pub name: String,
-    /// Requests, calls or queries that it touched.
-    pub touched: u64,
-    /// When it touched the first, in RFC 3339.
-    pub first_touched: Option<String>,
+/// The end of a fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ended {
+    /// When, in RFC 3339.
+    pub at: String,
+    /// How.
+    pub by: EndedBy,
+}
+
+/// How a fault ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndedBy {
+    /// Somebody took it out of force.
+    Cleared,
+    /// Another one of its name took its place.
+    Replaced,
+    /// Its lease ran out.
+    LeaseExpired,
 }
 
 impl FaultTable {
@@ -113,7 +129,7 @@ impl FaultTable {
         let env = &self.ground.env;
         let now = env.now();
         // The old one goes first, so that the two never add up.
-        self.remove(name);
+        self.end(name, EndedBy::Replaced);
         let mut state = self.lock();
         if state.faults.len() >= FAULTS_MAX {
             let problem = format!("there are {FAULTS_MAX} faults in force already");
@@ -152,32 +168,43 @@ impl FaultTable {
     }
 
     /// Takes a fault out of force; none where there is none of that name.
-    pub(crate) fn remove(&self, name: &str) -> Option<Removed> {
-        let mut state = self.lock();
-        let fault = state.faults.remove(name)?;
-        self.changed(state);
-        Some(fault.removed(name))
+    pub(crate) fn remove(&self, name: &str) -> Option<FaultState> {
+        self.end(name, EndedBy::Cleared)
     }
 
     /// Takes all faults out of force, or all of one kind.
-    pub(crate) fn remove_all(&self, kind: Option<&str>) -> Vec<Removed> {
-        let mut state = self.lock();
-        let names: Vec<String> = state
+    pub(crate) fn remove_all(&self, kind: Option<&str>) -> Vec<FaultState> {
+        let names: Vec<String> = self
+            .lock()
             .faults
             .iter()
             .filter(|(_, fault)| kind.is_none_or(|kind| fault.kind == kind))
             .map(|(name, _)| name.clone())
             .collect();
-        let mut removed = Vec::new();
-        let mut dropped = Vec::new();
-        for name in names {
-            if let Some(fault) = state.faults.remove(&name) {
-                removed.push(fault.removed(&name));
-                dropped.push(fault);
-            }
+        names.iter().filter_map(|name| self.remove(name)).collect()
+    }
+
+    fn end(&self, name: &str, by: EndedBy) -> Option<FaultState> {
+        let now = self.ground.env.now();
+        let mut state = self.lock();
+        let fault = state.faults.remove(name)?;
+        let mut shown = fault.shown(name, now);
+        let at = now.to_string();
+        shown.ended = Some(Ended { at, by });
+        if state.ended.len() >= ENDED_MAX {
+            state.ended.pop_first();
         }
+        state.ended.insert(name.to_owned(), shown.clone());
         self.changed(state);
-        removed
+        Some(shown)
+    }
+
+    /// The fault of that name in force, else the last one that ended.
+    pub(crate) fn find(&self, name: &str) -> Option<FaultState> {
+        let now = self.ground.env.now();
+        let state = self.lock();
+        let in_force = state.faults.get(name).map(|fault| fault.shown(name, now));
+        in_force.or_else(|| state.ended.get(name).cloned())
     }
 
     /// The faults in force.
@@ -251,7 +278,7 @@ fn expire(table: &Weak<FaultTable>, name: &str, generation: u64) {
     };
     let current = table.lock().faults.get(name).map(|it| it.generation);
     if current == Some(generation) {
-        table.remove(name);
+        table.end(name, EndedBy::LeaseExpired);
     }
 }
 
@@ -265,14 +292,7 @@ impl InForce {
             lease_remaining: format_duration(self.until.since(now)),
             touched: self.touched,
             first_touched: self.first_touched.map(|at| at.to_string()),
-        }
-    }
-
-    fn removed(&self, name: &str) -> Removed {
-        Removed {
-            name: name.to_owned(),
-            touched: self.touched,
-            first_touched: self.first_touched.map(|at| at.to_string()),
+            ended: None,
         }
     }
 }
