@@ -233,6 +233,11 @@ impl ChunkWriter {
         self.bits.write(difference >> trailing, width);
     }
 
+    /// The compressed samples so far.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.bits.bytes()
+    }
+
     pub(super) fn reader(&self) -> ChunkReader<'_> {
         ChunkReader::new(self.bits.bytes(), &self.marks, self.first_ms, self.count)
     }
@@ -271,6 +276,11 @@ impl Chunk {
         ChunkReader::new(&self.bytes, &self.marks, self.first_ms, self.count)
     }
 
+    /// The compressed samples: with the time of the first one and their number all that is needed to read them again.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     pub(super) fn heap_bytes(&self) -> usize {
         self.bytes.len() + self.marks.len() * size_of::<Mark>()
     }
@@ -291,6 +301,11 @@ pub(super) struct ChunkReader<'c> {
 }
 
 impl<'c> ChunkReader<'c> {
+    /// Reads compressed samples that come from elsewhere; damaged ones give wrong samples, but nothing worse.
+    pub(super) fn of_bytes(bytes: &'c [u8], first_ms: i64, count: u16) -> Self {
+        Self::new(bytes, &[], first_ms, count)
+    }
+
     fn new(bytes: &'c [u8], marks: &'c [Mark], first_ms: i64, count: u16) -> Self {
         Self {
             bits: BitReader::new(bytes),

@@ -1,14 +1,15 @@
 //! The store.
 
-use std::collections::HashMap;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use gameday_signal::{CounterResetHint, Exemplar, Histogram, Labels, Matcher, is_stale};
+use gameday_signal::{CounterResetHint, Exemplar, Histogram, Labels, Matcher, Sample, is_stale};
 
 use super::index::Index;
+use super::persist::Block;
 use super::{Newest, Series};
 use crate::histogram::{detect_reset, equals};
+use crate::log::Log;
 
 /// The number of a series, for callers that append to the same series again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,12 +22,17 @@ pub struct SeriesRef {
 /// What a store is told at its start.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
-    /// Samples older than the newest one by more than this are forgotten by [`Store::enforce_retention`]; `None` keeps all.
+    /// Samples older than the newest one by more than this are forgotten by [`Store::maintain`]; `None` keeps all.
     pub retention_ms: Option<i64>,
     /// How much older than its series' newest sample a sample may be.
     pub out_of_order_window_ms: i64,
     /// How many exemplars of a series are kept.
     pub max_exemplars_per_series: usize,
+    /// Samples are forgotten, the oldest first, while they take more bytes than this, on the disk or, for a store without a data
+    /// directory, in memory.
+    pub retention_bytes: Option<u64>,
+    /// [`Store::maintain`] writes a checkpoint once the log has so many bytes.
+    pub checkpoint_bytes: u64,
 }
 
 impl Default for StoreConfig {
@@ -35,6 +41,9 @@ impl Default for StoreConfig {
             retention_ms: None,
             out_of_order_window_ms: 0,
             max_exemplars_per_series: 10,
+            retention_bytes: None,
+            // A tenth of a second to read again.
+            checkpoint_bytes: 32 << 20,
         }
     }
 }
@@ -106,16 +115,18 @@ struct Slot {
 /// All series.
 #[derive(Debug, Default)]
 pub struct Store {
-    config: StoreConfig,
+    pub(super) config: StoreConfig,
     slots: Vec<Slot>,
     free: Vec<u32>,
     /// Only looked up, never iterated: its order differs between runs.
     by_labels: HashMap<Labels, u32>,
     index: Index,
-    appended: AppendStats,
-    max_time_ms: Option<i64>,
-    /// Grows with every series that comes or goes.
-    series_version: u64,
+    pub(super) appended: AppendStats,
+    pub(super) max_time_ms: Option<i64>,
+    /// Where appends are written down; none for a store that lives in memory alone.
+    pub(super) log: Option<Log>,
+    /// On the disk, the oldest first.
+    pub(super) blocks: Vec<Block>,
 }
 
 impl Store {
@@ -161,7 +172,6 @@ impl Store {
         slot.series = Some(Series::new(labels.clone()));
         self.index.insert(number, labels);
         self.by_labels.insert(labels.clone(), number);
-        self.series_version += 1;
         SeriesRef {
             number,
             generation: slot.generation,
@@ -192,6 +202,17 @@ impl Store {
             series.insert(timestamp_ms, value);
             Ok(order)
         });
+        let taken = matches!(result, Ok(Order::Newest | Order::Older));
+        if taken
+            && let Some(log) = &mut self.log
+            && let Some(series) = &self.slots[reference.number as usize].series
+        {
+            let sample = Sample {
+                timestamp_ms,
+                value,
+            };
+            log.sample(reference.number, series.labels(), sample);
+        }
         self.count(timestamp_ms, result)
     }
 
@@ -223,6 +244,14 @@ impl Store {
             series.insert_histogram(timestamp_ms, Arc::new(histogram));
             Ok(order)
         });
+        let taken = matches!(result, Ok(Order::Newest | Order::Older));
+        if taken
+            && let Some(log) = &mut self.log
+            && let Some(series) = &self.slots[reference.number as usize].series
+            && let Some(histogram) = series.histogram_at(timestamp_ms)
+        {
+            log.histogram(reference.number, series.labels(), timestamp_ms, histogram);
+        }
         self.count(timestamp_ms, result)?;
         Ok(reference)
     }
@@ -238,10 +267,16 @@ impl Store {
             .exemplars()
             .last()
             .is_some_and(|(_, last)| *last == exemplar);
-        if !repeated && limit > 0 {
-            let timestamp_ms = exemplar
-                .timestamp
-                .map_or(timestamp_ms, gameday_signal::Timestamp::as_millis);
+        if repeated || limit == 0 {
+            return;
+        }
+        let timestamp_ms = exemplar
+            .timestamp
+            .map_or(timestamp_ms, gameday_signal::Timestamp::as_millis);
+        if let Some(log) = &mut self.log {
+            log.exemplar(reference.number, labels, timestamp_ms, &exemplar);
+        }
+        if let Ok(series) = self.series_mut(reference) {
             series.push_exemplar(timestamp_ms, exemplar, limit);
         }
     }
@@ -272,6 +307,28 @@ impl Store {
             Err(AppendError::UnknownSeries) => {}
         }
         result.map(|_| ())
+    }
+
+    pub(super) fn labels_of(&self, reference: SeriesRef) -> Option<Labels> {
+        self.series(reference.number)
+            .map(|series| series.labels().clone())
+    }
+
+    /// The series of these labels, which is created where there is none.
+    pub(super) fn series_of(&mut self, labels: &Labels) -> Option<&mut Series> {
+        let reference = self.series_ref(labels);
+        self.series_mut(reference).ok()
+    }
+
+    /// All series in the order of their numbers.
+    pub(super) fn all_series(&self) -> impl Iterator<Item = &Series> {
+        self.slots.iter().filter_map(|slot| slot.series.as_ref())
+    }
+
+    pub(super) fn all_series_mut(&mut self) -> impl Iterator<Item = &mut Series> {
+        self.slots
+            .iter_mut()
+            .filter_map(|slot| slot.series.as_mut())
     }
 
     /// Samples taken and refused since the start.
@@ -396,8 +453,9 @@ impl Store {
             max_time_ms: self.max_time_ms,
             ..StoreStats::default()
         };
-        for series in self.slots.iter().filter_map(|slot| slot.series.as_ref()) {
+        for series in self.all_series() {
             stats.series += 1;
+            stats.max_time_ms = stats.max_time_ms.max(series.last_time());
             stats.samples += series.len() as u64;
             stats.bytes += series.heap_bytes() as u64;
             stats.sample_bytes += series.sample_bytes() as u64;
@@ -425,8 +483,8 @@ impl Store {
         counts
     }
 
-    /// Forgets samples that are older than the retention allows, and series that have none left. Returns the number of series
-    /// that went.
+    /// Forgets samples that are older than the retention by time allows, in memory alone; [`Store::maintain`] does this and more.
+    /// Returns the number of series that went.
     pub fn enforce_retention(&mut self, now_ms: i64) -> usize {
         match self.config.retention_ms {
             Some(retention) => self.truncate_before(now_ms.saturating_sub(retention)),
@@ -450,10 +508,12 @@ impl Store {
             self.by_labels.remove(series.labels());
             slot.series = None;
             slot.generation += 1;
+            if let Some(log) = &mut self.log {
+                log.forget(number);
+            }
             self.free.push(number);
             gone += 1;
         }
-        self.series_version += u64::from(gone > 0);
         gone
     }
 

@@ -2,12 +2,15 @@
 
 mod bits;
 mod chunk;
+mod durable;
 mod index;
 mod memory;
+mod persist;
 mod series;
 
 pub(crate) use series::{Newest, Series, Summary, WindowTotals};
 
+pub use durable::Maintenance;
 pub use memory::{
     AppendError, AppendStats, ExemplarSeries, SeriesRef, Store, StoreConfig, StoreStats,
 };

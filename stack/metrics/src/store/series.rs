@@ -18,6 +18,9 @@ pub(crate) struct Series {
     totals: Totals,
     histograms: Vec<(i64, Arc<Histogram>)>,
     exemplars: Vec<(i64, Exemplar)>,
+    /// How many chunks, and how many histograms, stand in blocks already.
+    saved_chunks: usize,
+    saved_histograms: usize,
 }
 
 /// The newest sample at a time.
@@ -64,6 +67,8 @@ impl Series {
             totals: Totals::default(),
             histograms: Vec::new(),
             exemplars: Vec::new(),
+            saved_chunks: 0,
+            saved_histograms: 0,
         }
     }
 
@@ -169,7 +174,12 @@ impl Series {
             .collect();
         let place = samples.partition_point(|own| own.timestamp_ms < sample.timestamp_ms);
         samples.insert(place, sample);
+        self.rewrite_from(kept, samples);
+    }
+
+    fn rewrite_from(&mut self, kept: usize, samples: Vec<Sample>) {
         self.chunks.truncate(kept);
+        self.saved_chunks = self.saved_chunks.min(kept);
         self.head = ChunkWriter::default();
         self.totals = self
             .chunks
@@ -180,8 +190,84 @@ impl Series {
         }
     }
 
+    /// Adds numbers that come from a file and replace all from the first of them on.
+    pub(super) fn restore(&mut self, samples: impl Iterator<Item = Sample>) {
+        let mut samples = samples.peekable();
+        let Some(first) = samples.peek().map(|sample| sample.timestamp_ms) else {
+            return;
+        };
+        let overlaps = match self.head.last() {
+            Some(last) => last.timestamp_ms >= first,
+            None => self
+                .chunks
+                .last()
+                .is_some_and(|chunk| chunk.last_ms >= first),
+        };
+        if overlaps {
+            let kept = self.chunks.partition_point(|chunk| chunk.last_ms < first);
+            let before: Vec<Sample> = self.chunks[kept..]
+                .iter()
+                .flat_map(Chunk::reader)
+                .chain(self.head.reader())
+                .take_while(|sample| sample.timestamp_ms < first)
+                .collect();
+            self.rewrite_from(kept, before);
+        }
+        for sample in samples {
+            // Only damaged bytes go back in time.
+            let follows = self
+                .head
+                .last()
+                .is_none_or(|last| last.timestamp_ms < sample.timestamp_ms);
+            if follows {
+                self.push(sample);
+            }
+        }
+    }
+
+    /// The same for histograms.
+    pub(super) fn restore_histograms(&mut self, histograms: Vec<(i64, Arc<Histogram>)>) {
+        if let Some((first, _)) = histograms.first() {
+            self.histograms.retain(|(time, _)| time < first);
+        }
+        for (time, histogram) in histograms {
+            self.insert_histogram(time, histogram);
+        }
+        self.saved_histograms = self.histograms.len();
+    }
+
+    /// Everything that is here now stands in blocks.
+    pub(super) fn mark_restored(&mut self) {
+        let full = usize::from(self.head.count() >= CHUNK_SAMPLES);
+        self.saved_chunks = self.chunks.len() + full;
+        self.saved_histograms = self.histograms.len();
+    }
+
+    /// The chunks that stand in no block yet.
+    pub(super) fn unsaved_chunks(&self) -> &[Chunk] {
+        self.chunks.get(self.saved_chunks..).unwrap_or_default()
+    }
+
+    /// The histograms that stand in no block yet.
+    pub(super) fn unsaved_histograms(&self) -> &[(i64, Arc<Histogram>)] {
+        self.histograms
+            .get(self.saved_histograms..)
+            .unwrap_or_default()
+    }
+
+    /// They have been written.
+    pub(super) fn mark_saved(&mut self) {
+        self.saved_chunks = self.saved_chunks.max(self.chunks.len());
+        self.saved_histograms = self.histograms.len();
+    }
+
+    pub(super) fn head(&self) -> &ChunkWriter {
+        &self.head
+    }
+
     pub(super) fn insert_histogram(&mut self, time: i64, histogram: Arc<Histogram>) {
         let index = self.histograms.partition_point(|(own, _)| *own < time);
+        self.saved_histograms = self.saved_histograms.min(index);
         self.histograms.insert(index, (time, histogram));
     }
 
@@ -237,8 +323,10 @@ impl Series {
             self.head = ChunkWriter::default();
             self.forgotten = self.totals;
         }
+        self.saved_chunks = self.saved_chunks.saturating_sub(chunks);
         let histograms = self.histograms.partition_point(|(own, _)| *own < time);
         self.histograms.drain(..histograms);
+        self.saved_histograms = self.saved_histograms.saturating_sub(histograms);
         self.exemplars.retain(|(own, _)| *own >= time);
     }
 
