@@ -7,8 +7,12 @@ use regex::Regex;
 use serde::{Serialize, Serializer};
 
 use crate::alert::{StoredAlert, compare_alerts, compare_label_sets};
+use crate::effect::{IntegrationRef, Notification, NotificationId};
 use crate::engine::Alertmanager;
+use crate::group::{Group, GroupId};
 use crate::matchers::parse_matcher;
+use crate::notification_log::NotificationReason;
+use crate::render::Context;
 use crate::rfc3339;
 use crate::silence::{Silence, SilenceMatcher, SilenceState};
 
@@ -100,7 +104,10 @@ impl Query {
         }
         self.receiver_matchers.is_empty()
             || engine.config.receiver(name).is_some_and(|receiver| {
-                matches_filter(&self.receiver_matchers, &Labels::new(&receiver.labels))
+                matches_filter(
+                    &self.receiver_matchers,
+                    &Labels::new(receiver.query_labels()),
+                )
             })
     }
 }
@@ -363,7 +370,7 @@ impl Alertmanager {
                     receiver: ReceiverReference {
                         name: options.receiver.clone(),
                     },
-                    route_labels: Labels::new(&options.labels),
+                    route_labels: self.route_labels_of(id, group, now),
                 });
             }
         }
@@ -372,6 +379,34 @@ impl Alertmanager {
                 .then_with(|| one.receiver.cmp(&other.receiver))
         });
         views
+    }
+
+    /// The labels of the group's route, expanded for its alerts; what cannot be expanded is left out.
+    fn route_labels_of(&self, id: &GroupId, group: &Group, now: Timestamp) -> Labels {
+        let options = &self.tree.node(id.route).options;
+        if options.labels.is_empty() {
+            return Labels::empty();
+        }
+        let notification = Notification {
+            id: NotificationId(0),
+            integration: IntegrationRef {
+                receiver: options.receiver.clone(),
+                kind: "",
+                index: 0,
+            },
+            group_key: group.key.clone(),
+            group_labels: group.labels.clone(),
+            route_labels: Labels::new(&options.labels),
+            reason: NotificationReason::FirstNotification,
+            alerts: group.batch(now),
+            flushed_at: now,
+            attempt: 1,
+            deadline: now,
+        };
+        let no_files = |_: &str| Err("templates read no files".to_owned());
+        let external_url = &self.options.external_url;
+        let context = Context::new(&notification, &self.templates, external_url, &no_files, now);
+        context.route_labels().clone()
     }
 
     /// The alert's status at `now`; None where it has ended or the query does not ask for it.
@@ -447,11 +482,14 @@ impl Alertmanager {
             .receivers()
             .iter()
             .filter(|receiver| {
-                matches_filter(&query.receiver_matchers, &Labels::new(&receiver.labels))
+                matches_filter(
+                    &query.receiver_matchers,
+                    &Labels::new(receiver.query_labels()),
+                )
             })
             .map(|receiver| ReceiverView {
                 name: receiver.name.clone(),
-                labels: receiver.labels.clone(),
+                labels: receiver.query_labels(),
             })
             .collect()
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gameday_signal::{Labels, Matcher, Timestamp};
+use gameday_signal::{Labels, MatchOp, Matcher, Timestamp};
 
 use crate::alert::StoredAlert;
 use crate::config::inhibit_rule::InhibitRule;
@@ -11,6 +11,8 @@ use crate::config::inhibit_rule::InhibitRule;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Inhibitor {
     rules: Vec<Rule>,
+    by_source: RuleIndex,
+    by_target: RuleIndex,
 }
 
 #[derive(Clone, Debug)]
@@ -33,22 +35,26 @@ impl Inhibitor {
     /// The rules of a checked configuration, without sources yet.
     pub(crate) fn new(rules: &[InhibitRule]) -> Self {
         let checked = "invariant: the configuration was checked when it was read";
+        let rules: Vec<_> = rules
+            .iter()
+            .map(|rule| Rule {
+                sources: rule.sources().expect(checked),
+                targets: rule.targets().expect(checked),
+                equal: rule.equal.clone(),
+                index: BTreeMap::new(),
+            })
+            .collect();
         Self {
-            rules: rules
-                .iter()
-                .map(|rule| Rule {
-                    sources: rule.sources().expect(checked),
-                    targets: rule.targets().expect(checked),
-                    equal: rule.equal.clone(),
-                    index: BTreeMap::new(),
-                })
-                .collect(),
+            by_source: RuleIndex::new(rules.iter().map(|rule| rule.sources.as_slice())),
+            by_target: RuleIndex::new(rules.iter().map(|rule| rule.targets.as_slice())),
+            rules,
         }
     }
 
     /// Takes note of an alert that was posted.
     pub(crate) fn update(&mut self, alert: &StoredAlert) {
-        for rule in &mut self.rules {
+        for rule in self.by_source.candidates(&alert.labels) {
+            let rule = &mut self.rules[rule];
             if matches_all(&rule.sources, &alert.labels) {
                 let source = Source {
                     ends_at: alert.ends_at,
@@ -64,17 +70,21 @@ impl Inhibitor {
 
     /// The fingerprint of an alert that inhibits one with these labels at `now`.
     pub(crate) fn inhibited_by(&self, labels: &Labels, now: Timestamp) -> Option<u64> {
-        self.rules.iter().find_map(|rule| {
-            if rule.index.is_empty() || !matches_all(&rule.targets, labels) {
-                return None;
-            }
-            let sources = rule.index.get(&equal_key(&rule.equal, labels))?;
-            let is_source = matches_all(&rule.sources, labels);
-            sources
-                .iter()
-                .find(|(_, source)| source.ends_at > now && !(is_source && source.is_target))
-                .map(|(fingerprint, _)| *fingerprint)
-        })
+        self.by_target
+            .candidates(labels)
+            .into_iter()
+            .find_map(|rule| {
+                let rule = &self.rules[rule];
+                if rule.index.is_empty() || !matches_all(&rule.targets, labels) {
+                    return None;
+                }
+                let sources = rule.index.get(&equal_key(&rule.equal, labels))?;
+                let is_source = matches_all(&rule.sources, labels);
+                sources
+                    .iter()
+                    .find(|(_, source)| source.ends_at > now && !(is_source && source.is_target))
+                    .map(|(fingerprint, _)| *fingerprint)
+            })
     }
 
     /// Forgets sources that have ended.
@@ -85,6 +95,55 @@ impl Inhibitor {
             }
             rule.index.retain(|_, sources| !sources.is_empty());
         }
+    }
+}
+
+/// Finds the rules that can match an alert at all by one label that they ask for (`name="value"`), so that a hundred rules cost
+/// little more than one.
+#[derive(Clone, Debug, Default)]
+struct RuleIndex {
+    by_label: BTreeMap<String, BTreeMap<String, Vec<usize>>>,
+    /// Rules that ask for no certain label.
+    rest: Vec<usize>,
+}
+
+impl RuleIndex {
+    fn new<'a>(rules: impl Iterator<Item = &'a [Matcher]> + Clone) -> Self {
+        let asks_for = |matchers: &'a [Matcher]| {
+            matchers
+                .iter()
+                .filter(|matcher| matcher.op() == MatchOp::Equal && !matcher.value().is_empty())
+                .map(|matcher| (matcher.name(), matcher.value()))
+        };
+        let mut uses: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        for label in rules.clone().flat_map(asks_for) {
+            *uses.entry(label).or_default() += 1;
+        }
+        let mut index = Self::default();
+        for (rule, matchers) in rules.enumerate() {
+            // The label that the fewest rules ask for tells them apart best.
+            match asks_for(matchers).min_by_key(|label| uses.get(label)) {
+                Some((name, value)) => index
+                    .by_label
+                    .entry(name.to_owned())
+                    .or_default()
+                    .entry(value.to_owned())
+                    .or_default()
+                    .push(rule),
+                None => index.rest.push(rule),
+            }
+        }
+        index
+    }
+
+    /// The rules that may match, in their order.
+    fn candidates(&self, labels: &Labels) -> Vec<usize> {
+        let mut candidates = self.rest.clone();
+        for (name, values) in &self.by_label {
+            candidates.extend(values.get(labels.value_of(name)).into_iter().flatten());
+        }
+        candidates.sort_unstable();
+        candidates
     }
 }
 
@@ -181,6 +240,23 @@ equal: [cluster, zone]";
             None,
         );
         check(RULE, &[ended, active], &[("severity", "warning")], Some(1));
+    }
+
+    #[test]
+    fn many_rules_are_told_apart_by_a_label() {
+        let rules: Vec<InhibitRule> = (0..50)
+            .map(|tier| {
+                let rule = format!(
+                    "source_matchers: [s=1, tier={tier}]\ntarget_matchers: [t=1, tier={tier}]"
+                );
+                serde_saphyr::from_str(&rule).unwrap()
+            })
+            .chain([serde_saphyr::from_str("source_matchers: [all=~\"y.*\"]").unwrap()])
+            .collect();
+        let inhibitor = Inhibitor::new(&rules);
+        let labels = Labels::new([("s", "1"), ("tier", "7"), ("all", "n")]);
+        // The rule of the tier and the one that asks for no certain label, whose condition is looked at then.
+        assert_eq!(inhibitor.by_source.candidates(&labels), [7, 50]);
     }
 
     #[test]

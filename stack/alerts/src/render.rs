@@ -1,5 +1,6 @@
 //! From a notification to what is sent: templates, secrets from files, requests.
 
+use std::cell::OnceCell;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -27,7 +28,9 @@ pub(crate) struct Context<'a> {
     pub(crate) read_file: &'a FileReader<'a>,
     pub(crate) now: Timestamp,
     route_labels: gameday_signal::Labels,
-    data: Value,
+    alert_count: usize,
+    /// Made when the first template asks for it.
+    data: OnceCell<Value>,
 }
 
 impl<'a> Context<'a> {
@@ -46,18 +49,27 @@ impl<'a> Context<'a> {
             read_file,
             now,
             route_labels: notification.route_labels.clone(),
-            data: Value::Nil,
+            alert_count: notification.alerts.len(),
+            data: OnceCell::new(),
         };
-        context.data = context.template_data(&notification.alerts).to_value();
-        // A route label that cannot be expanded is left out, as in Alertmanager.
-        let expanded: Vec<_> = notification
-            .route_labels
-            .iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), context.text(value).ok()?)))
-            .collect();
-        context.route_labels = gameday_signal::Labels::new(expanded);
-        context.data = context.template_data(&notification.alerts).to_value();
+        if !notification.route_labels.is_empty() {
+            // A route label that cannot be expanded is left out, as in Alertmanager.
+            let expanded: Vec<_> = notification
+                .route_labels
+                .iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), context.text(value).ok()?)))
+                .collect();
+            context.route_labels = gameday_signal::Labels::new(expanded);
+            context.data = OnceCell::new();
+        }
         context
+    }
+
+    fn data(&self) -> &Value {
+        self.data.get_or_init(|| {
+            self.template_data(&self.notification.alerts[..self.alert_count])
+                .to_value()
+        })
     }
 
     /// What the templates see, for these of the alerts.
@@ -82,12 +94,10 @@ impl<'a> Context<'a> {
 
     /// The same context for only the first `count` alerts.
     pub(crate) fn truncated(&self, count: usize) -> Self {
-        let count = count.min(self.notification.alerts.len());
         Self {
             route_labels: self.route_labels.clone(),
-            data: self
-                .template_data(&self.notification.alerts[..count])
-                .to_value(),
+            alert_count: count.min(self.notification.alerts.len()),
+            data: OnceCell::new(),
             ..*self
         }
     }
@@ -99,14 +109,17 @@ impl<'a> Context<'a> {
 
     /// Expands a template as text.
     pub(crate) fn text(&self, template: &str) -> Result<String, String> {
+        if !template.contains("{{") {
+            return Ok(template.to_owned());
+        }
         self.templates
-            .render(template, &self.data, self.now, Escaping::None)
+            .render(template, self.data(), self.now, Escaping::None)
     }
 
     /// Expands a template as HTML.
     pub(crate) fn html(&self, template: &str) -> Result<String, String> {
         self.templates
-            .render(template, &self.data, self.now, Escaping::Html)
+            .render(template, self.data(), self.now, Escaping::Html)
     }
 
     /// Expands a template and cuts the result to `limit` characters.
@@ -244,7 +257,7 @@ impl<'a> Context<'a> {
             http2: http.enable_http2,
             proxy_url: Some(http.proxy_url.clone()).filter(|url| !url.is_empty()),
             no_proxy: http.no_proxy.clone(),
-            proxy_from_environment: http.proxy_from_environment,
+            proxy_from_environment: http.proxy_from_environment.0,
             tls: self.tls_options(http.tls_config.as_ref())?,
             oauth2,
         })

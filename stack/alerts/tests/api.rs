@@ -14,7 +14,7 @@ route:
   receiver: web
   group_by: [alertname]
   group_wait: 0s
-  routes: [{matchers: [team=x], receiver: chat, labels: {tier: gold}, mute_time_intervals: [always]}]
+  routes: [{matchers: [team=x], receiver: chat, labels: {tier: gold, of: '{{ .CommonLabels.team }}', bad: '{{ .Nothing }}'}, mute_time_intervals: [always]}]
 receivers:
 - name: web
   labels: {owner: ops}
@@ -177,7 +177,7 @@ fn groups_know_what_mutes_them() {
             (json!("Slow"), json!("web"))
         ]
     );
-    assert_eq!(view[1]["routeLabels"], json!({"tier": "gold"}));
+    assert_eq!(view[1]["routeLabels"], json!({"tier": "gold", "of": "x"}));
     assert_eq!(
         view[1]["alerts"][0]["status"],
         json!({"state": "suppressed", "silencedBy": [], "inhibitedBy": [], "mutedBy": ["always"]})

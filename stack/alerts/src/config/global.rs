@@ -28,7 +28,7 @@ block! {
         slack_api_url_file: String = String::new(),
         slack_app_token: Secret = Secret::default(),
         slack_app_token_file: String = String::new(),
-        slack_app_url: Option<Url> = Some(Url::known(SLACK_POST_MESSAGE)),
+        slack_app_url: Option<Url> = None,
         pagerduty_url: Option<Url> = Some(Url::known("https://events.pagerduty.com/v2/enqueue")),
         opsgenie_api_url: Option<Url> = Some(Url::known("https://api.opsgenie.com/")),
         opsgenie_api_key: Secret = Secret::default(),
@@ -45,7 +45,7 @@ block! {
         telegram_bot_token: Secret = Secret::default(),
         telegram_bot_token_file: String = String::new(),
         webex_api_url: Option<Url> = Some(Url::known("https://webexapis.com/v1/messages")),
-        rocketchat_api_url: Option<Url> = Some(Url::known("https://open.rocket.chat/")),
+        rocketchat_api_url: Option<Url> = None,
         rocketchat_token: Secret = Secret::default(),
         rocketchat_token_file: String = String::new(),
         rocketchat_token_id: Secret = Secret::default(),
@@ -56,7 +56,7 @@ block! {
     check(global) { check(global) }
 }
 
-/// Where Slack takes the messages of its apps.
+/// Where Slack takes the messages of its apps, unless the configuration says otherwise.
 pub(crate) const SLACK_POST_MESSAGE: &str = "https://slack.com/api/chat.postMessage";
 
 fn check(global: &Global) -> Result<(), String> {
@@ -76,7 +76,13 @@ fn check(global: &Global) -> Result<(), String> {
     let has_url = global.slack_api_url.is_some() || !global.slack_api_url_file.is_empty();
     let url = global.slack_api_url.as_ref().map(SecretUrl::reveal);
     // What the API shows has been checked before and is masked.
-    let url_is_app_url = url == global.slack_app_url.as_ref().map(Url::as_str) || url == Some(MASK);
+    let url_is_app_url =
+        url == Some(
+            global
+                .slack_app_url
+                .as_ref()
+                .map_or(SLACK_POST_MESSAGE, Url::as_str),
+        ) || url == Some(MASK);
     // The same address for both is the old way of using a bot token (prometheus/alertmanager#2513).
     if has_token && has_url && !url_is_app_url {
         return Err(

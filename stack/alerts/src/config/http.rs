@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::values::{PromDuration, Secret};
+use super::values::{NewFlag, PromDuration, Secret};
 use super::yaml::{Blank, at_most_one, block};
 
 block! {
@@ -117,7 +117,7 @@ block! {
         tls_config: Option<TlsConfig> = None,
         proxy_url: String = String::new(),
         no_proxy: String = String::new(),
-        proxy_from_environment: bool = false,
+        proxy_from_environment: NewFlag = NewFlag(false),
         proxy_connect_header: BTreeMap<String, Vec<Secret>> = BTreeMap::new(),
     }
     check(_oauth2) { Ok(()) }
@@ -170,7 +170,7 @@ block! {
         enable_http2: bool = true,
         proxy_url: String = String::new(),
         no_proxy: String = String::new(),
-        proxy_from_environment: bool = false,
+        proxy_from_environment: NewFlag = NewFlag(false),
         proxy_connect_header: BTreeMap<String, Vec<Secret>> = BTreeMap::new(),
         http_headers: BTreeMap<String, Header> = BTreeMap::new(),
     }
@@ -178,13 +178,13 @@ block! {
         check_authentication(http)?;
         check_oauth2(http)?;
         let proxy = &http.proxy_url;
-        if !http.proxy_connect_header.is_empty() && !http.proxy_from_environment && proxy.is_empty() {
+        if !http.proxy_connect_header.is_empty() && !http.proxy_from_environment.0 && proxy.is_empty() {
             return Err("if proxy_connect_header is configured, proxy_url or proxy_from_environment must also be configured".to_owned());
         }
-        if http.proxy_from_environment && !proxy.is_empty() {
+        if http.proxy_from_environment.0 && !proxy.is_empty() {
             return Err("if proxy_from_environment is configured, proxy_url must not be configured".to_owned());
         }
-        if http.proxy_from_environment && !http.no_proxy.is_empty() {
+        if http.proxy_from_environment.0 && !http.no_proxy.is_empty() {
             return Err("if proxy_from_environment is configured, no_proxy must not be configured".to_owned());
         }
         if proxy.is_empty() && !http.no_proxy.is_empty() {

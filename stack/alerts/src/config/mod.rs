@@ -374,3 +374,143 @@ fn check_intervals(file: &File, route: &Route) -> Result<(), String> {
     });
     undefined.map_or(Ok(()), Err)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        match Config::load("am.yml", text) {
+            Ok(_) => panic!("taken: {text}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn refusals_name_the_place_and_what_was_meant() {
+        for (text, expected) in [
+            (
+                "route:\n  receiver: a\n  group_wiat: 30s\nreceivers: [{name: a}]\n",
+                "am.yml:3:3: unknown field `group_wiat`, did you mean `group_wait`?",
+            ),
+            (
+                "route: {receiver: a, group_wait: 30}\nreceivers: [{name: a}]",
+                "am.yml:1:34: not a valid duration string: \"30\"",
+            ),
+            (
+                "receivers: [{name: a}]",
+                "am.yml: no route provided in config",
+            ),
+            ("", "am.yml: no route provided in config"),
+            (
+                "route: {}",
+                "am.yml: root route must specify a default receiver",
+            ),
+            (
+                "route: {receiver: b}\nreceivers: [{name: a}]",
+                "am.yml: undefined receiver \"b\" used in route",
+            ),
+            (
+                "route: {receiver: a}\nreceivers: [{name: a}, {name: a}]",
+                "am.yml: notification config name \"a\" is not unique",
+            ),
+            (
+                "route: {receiver: a, matchers: [x=y]}\nreceivers: [{name: a}]",
+                "am.yml: root route must not have any matchers",
+            ),
+            (
+                "route: {receiver: a, continue: true}\nreceivers: [{name: a}]",
+                "am.yml: cannot have continue in root route",
+            ),
+            (
+                "route: {receiver: a, routes: [{mute_time_intervals: [nights]}]}\nreceivers: [{name: a}]",
+                "am.yml: undefined time interval \"nights\" used in route",
+            ),
+            (
+                "route: {receiver: a, group_by: [b, '...']}",
+                "am.yml:1:8: cannot have wildcard group_by (`...`) and other labels at the same time",
+            ),
+            (
+                "route: {receiver: a, group_by: [b, b]}",
+                "am.yml:1:8: duplicated label \"b\" in group_by",
+            ),
+            (
+                "route: {receiver: a, group_interval: 0s}",
+                "am.yml:1:8: group_interval cannot be zero",
+            ),
+            (
+                "route: {receiver: a, routes: [{match: {a-b: c}}]}",
+                "am.yml:1:31: invalid label name \"a-b\"",
+            ),
+            (
+                "route: {receiver: a, routes: [{matchers: ['a=~\"[\"']}]}",
+                "am.yml:1:31: error parsing regexp: missing closing ]: `[)$`",
+            ),
+            (
+                "route: {receiver: a}\nreceivers:\n- name: a\n  webhook_configs:\n  - send_resolved: true\n",
+                "am.yml:5:5: one of url or url_file must be configured",
+            ),
+            (
+                "route: {receiver: a}\nreceivers: [{name: a, webhook_configs: [{url: ftp://x}]}]",
+                "am.yml:2:47: invalid URL: unsupported scheme \"ftp\" for URL",
+            ),
+            (
+                "route: {receiver: a}\nreceivers: [{name: a}",
+                "am.yml:2:12: unclosed bracket '['",
+            ),
+        ] {
+            let error = error(text);
+            assert!(
+                error.starts_with(expected),
+                "{text}: {error}, expected {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_block_of_its_own_keeps_the_defaults_of_the_rest() {
+        let yaml = "global: {resolve_timeout: 1m}\nroute: {receiver: a}\nreceivers: [{name: a}]";
+        let config = Config::load("am.yml", yaml).unwrap();
+        assert_eq!(config.resolve_timeout(), Duration::from_secs(60));
+        assert_eq!(config.global.smtp_hello, "localhost");
+        assert!(config.to_masked_yaml().contains("smtp_require_tls: true"));
+    }
+
+    #[test]
+    fn compressed_durations() {
+        let yaml = "route: {receiver: a, group_wait: 1m, routes: [{repeat_interval: 1h}]}\nreceivers: [{name: a}]";
+        let mut config = Config::load("am.yml", yaml).unwrap();
+        config.scale_durations(60);
+        let tree = crate::route::RouteTree::new(config.route());
+        let seconds: Vec<_> = tree
+            .nodes()
+            .map(|node| {
+                let options = &node.options;
+                [
+                    options.group_wait,
+                    options.group_interval,
+                    options.repeat_interval,
+                ]
+                .map(|duration| duration.as_secs())
+            })
+            .collect();
+        assert_eq!(seconds, [[1, 5, 240], [1, 5, 60]]);
+        assert_eq!(config.resolve_timeout(), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn relative_files_lie_beside_the_configuration() {
+        let yaml =
+            "templates: ['t/*.tmpl', /abs/x.tmpl]\nroute: {receiver: a}\nreceivers: [{name: a}]";
+        let mut config = Config::load("am.yml", yaml).unwrap();
+        config.resolve_paths(Path::new("/etc/am"));
+        assert_eq!(config.templates(), ["/etc/am/t/*.tmpl", "/abs/x.tmpl"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn random_text_never_panics(text in "\\PC*|(route|receivers|global|[a-z_]{1,9}|[:\\[\\]{}, \n-]|'|\"|[0-9]+[smh]?)*") {
+            let _ = Config::load("am.yml", &text);
+        }
+    }
+}

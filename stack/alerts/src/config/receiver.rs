@@ -99,10 +99,7 @@ block! {
                 "receiver label \"name\" must match receiver name {:?}, got {name:?}",
                 receiver.name
             )),
-            _ => {
-                receiver.labels.insert("name".to_owned(), receiver.name.clone());
-                Ok(())
-            }
+            _ => Ok(()),
         }
     }
 }
@@ -197,6 +194,13 @@ macro_rules! find_integration {
 }
 
 impl Receiver {
+    /// Its labels for queries; its name is always one of them.
+    pub(crate) fn query_labels(&self) -> BTreeMap<String, String> {
+        let mut labels = self.labels.clone();
+        labels.insert("name".to_owned(), self.name.clone());
+        labels
+    }
+
     /// The next step of a delivery by one of the integrations; None where there is no such integration.
     pub(crate) fn step(
         &self,

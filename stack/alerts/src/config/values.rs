@@ -52,6 +52,17 @@ impl Blank for Secret {
     }
 }
 
+/// A flag that is not written while it is off, so that an amtool that does not know it yet can read the rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct NewFlag(pub(crate) bool);
+
+impl Blank for NewFlag {
+    fn is_blank(&self) -> bool {
+        !self.0
+    }
+}
+
 /// An http or https address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]

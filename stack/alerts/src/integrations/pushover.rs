@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::http::HttpConfig;
 use crate::config::receiver::integration;
-use crate::config::values::{GoDuration, Secret};
+use crate::config::values::{GoDuration, NewFlag, Secret};
 use crate::config::yaml::{at_most_one, block};
 use crate::message::{Answer, Step, judge};
 use crate::render::{Context, cut_chars, query_escape};
@@ -29,7 +29,7 @@ block! {
         expire: GoDuration = GoDuration(Duration::from_secs(3600)),
         ttl: GoDuration = GoDuration::default(),
         html: bool = false,
-        monospace: bool = false,
+        monospace: NewFlag = NewFlag(false),
     }
     check(pushover) {
         let user = [!pushover.user_key.is_empty(), !pushover.user_key_file.is_empty()];
@@ -42,7 +42,7 @@ block! {
             return Err("one of token or token_file must be configured".to_owned());
         }
         at_most_one("token & token_file", &token)?;
-        at_most_one("monospace & html", &[pushover.monospace, pushover.html])
+        at_most_one("monospace & html", &[pushover.monospace.0, pushover.html])
     }
 }
 
@@ -78,7 +78,7 @@ impl PushoverConfig {
             ("expire", secs(self.expire)),
             ("html", flag(self.html)),
             ("message", message.to_owned()),
-            ("monospace", flag(self.monospace)),
+            ("monospace", flag(self.monospace.0)),
             ("priority", text(&self.priority)?),
             ("retry", secs(self.retry)),
             ("sound", text(&self.sound)?),

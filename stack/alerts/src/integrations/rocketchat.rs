@@ -130,6 +130,8 @@ struct Attachment {
     actions: Vec<Value>,
 }
 
+/// The public server, unless the configuration names another.
+const DEFAULT_API_URL: &str = "https://open.rocket.chat/";
 /// Rocket.Chat cuts longer titles.
 const MAX_TITLE_CHARS: usize = 1024;
 
@@ -175,7 +177,7 @@ impl RocketchatConfig {
         let base = self
             .api_url
             .as_ref()
-            .map_or("", Url::as_str)
+            .map_or(DEFAULT_API_URL, Url::as_str)
             .trim_end_matches('/');
         let url = format!("{base}/api/v1/chat.postMessage");
         let mut request =

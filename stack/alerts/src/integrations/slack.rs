@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::global::SLACK_POST_MESSAGE;
 use crate::config::http::HttpConfig;
 use crate::config::receiver::integration;
-use crate::config::values::{GoDuration, Secret, SecretUrl, Url};
+use crate::config::values::{GoDuration, NewFlag, Secret, SecretUrl, Url};
 use crate::config::yaml::{at_most_one, block};
 use crate::effect::Outcome;
 use crate::message::{Answer, Step, judge};
@@ -107,7 +107,7 @@ block! {
         link_names: bool = false,
         mrkdwn_in: Vec<String> = Vec::new(),
         actions: Vec<SlackAction> = Vec::new(),
-        update_message: bool = false,
+        update_message: NewFlag = NewFlag(false),
         timeout: GoDuration = GoDuration::default(),
     }
     check(slack) {
@@ -122,7 +122,7 @@ block! {
             &[has_url || has_url_file, has_token || has_token_file],
         )?;
         let address = slack.api_url.as_ref().map(SecretUrl::reveal);
-        if slack.update_message && address != Some(SLACK_POST_MESSAGE) {
+        if slack.update_message.0 && address != Some(SLACK_POST_MESSAGE) {
             return Err(format!(
                 "update_message can only be used with bot tokens. api_url must be set to {SLACK_POST_MESSAGE}"
             ));
@@ -134,9 +134,6 @@ block! {
 integration!(SlackConfig, "slack", |slack, global| {
     if slack.app_url.is_none() {
         slack.app_url.clone_from(&global.slack_app_url);
-    }
-    if slack.app_url.is_none() {
-        return Err("no global Slack App URL set".to_owned());
     }
     let has_own_authorization = slack.http_config.as_ref().is_some_and(|http| {
         http.authorization.is_some() && Some(http) != global.http_config.as_ref()
@@ -230,10 +227,14 @@ impl SlackConfig {
         }
         let message = self.message(context)?;
         let token = context.secret(&self.app_token, &self.app_token_file)?;
-        let url = match (&self.app_url, &self.api_url) {
-            (Some(url), _) if !token.is_empty() => url.as_str().to_owned(),
-            (_, Some(url)) => url.reveal().to_owned(),
-            _ => context.text_or_file("", &self.api_url_file)?,
+        let url = match &self.api_url {
+            _ if !token.is_empty() => self
+                .app_url
+                .as_ref()
+                .map_or(SLACK_POST_MESSAGE, Url::as_str)
+                .to_owned(),
+            Some(url) => url.reveal().to_owned(),
+            None => context.text_or_file("", &self.api_url_file)?,
         };
         let http = self.http_config.as_ref();
         let mut request = context.post_json(&url, &message, http, self.timeout.0)?;

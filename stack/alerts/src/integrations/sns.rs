@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::http::HttpConfig;
 use crate::config::receiver::integration;
-use crate::config::values::Secret;
+use crate::config::values::{NewFlag, Secret};
 use crate::config::yaml::block;
 use crate::message::{Answer, Step, judge};
 use crate::render::{Context, query_escape};
@@ -20,7 +20,7 @@ block! {
         profile: String = String::new(),
         role_arn: String = String::new(),
         external_id: String = String::new(),
-        use_fips_sts_endpoint: bool = false,
+        use_fips_sts_endpoint: NewFlag = NewFlag(false),
         service_name: String = String::new(),
     }
     check(sigv4) {
@@ -44,7 +44,7 @@ block! {
         subject: String = "{{ template \"sns.default.subject\" . }}".to_owned(),
         message: String = "{{ template \"sns.default.message\" . }}".to_owned(),
         attributes: BTreeMap<String, String> = BTreeMap::new(),
-        use_aws_http_client: bool = false,
+        use_aws_http_client: NewFlag = NewFlag(false),
     }
     check(sns) {
         let blanks = [&sns.target_arn, &sns.topic_arn, &sns.phone_number].map(|text| text.is_empty());
