@@ -417,12 +417,18 @@ fn canonical(text: &str) -> Option<f64> {
     (value != f64::INFINITY || text == format_open_metrics_float(value)).then_some(value)
 }
 
-/// FNV-1a, 64 bits, of a name and a value (http://www.isthe.com/chongo/tech/comp/fnv/).
+/// FNV-1a, 64 bits, of a name and a value (http://www.isthe.com/chongo/tech/comp/fnv/), with the finaliser of MurmurHash3 behind it:
+/// sums of bare FNV hashes of texts that differ in their last byte are often the same.
 fn hash(name: &str, value: &str) -> u64 {
-    name.bytes()
+    let mut hash: u64 = name
+        .bytes()
         .chain([0xff])
         .chain(value.bytes())
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        })
+        });
+    for multiplier in [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53] {
+        hash = (hash ^ (hash >> 33)).wrapping_mul(multiplier);
+    }
+    hash ^ (hash >> 33)
 }

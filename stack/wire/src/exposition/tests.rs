@@ -193,6 +193,22 @@ fn refuses_what_open_metrics_forbids() {
     }
 }
 
+#[test]
+fn groups_that_differ_a_little_are_different() {
+    let mut body = String::from("# TYPE a counter\n");
+    for index in 0..5000 {
+        let (first, second) = (index / 70, index % 70);
+        body.push_str("a_total{x=\"");
+        body.push_str(&first.to_string());
+        body.push_str("\",y=\"");
+        body.push_str(&second.to_string());
+        body.push_str("\"} 1\n");
+    }
+    body.push_str("# EOF\n");
+    let lines = render(body.as_bytes(), Format::OpenMetrics).expect("5000 groups");
+    assert_eq!(lines.len(), 5001);
+}
+
 fn protobuf_body() -> Vec<u8> {
     let pair = |name: &str, value: &str| LabelPair {
         name: name.to_owned(),
