@@ -1,6 +1,6 @@
 //! How fast spans come in, what they take in memory, and how fast they are found: prints figures.
 //!
-//! `cargo bench -p gameday-traces` runs it in a release build.
+//! `cargo bench -p gameday-traces` runs it in a release build; `cargo bench -p gameday-traces -- rate` only the queries that hold that text.
 
 #![expect(
     clippy::print_stdout,
@@ -150,6 +150,10 @@ fn timed<T>(name: &str, mut run: impl FnMut() -> T) -> T {
 }
 
 fn main() {
+    let wanted = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with('-'))
+        .unwrap_or_default();
     let now = Timestamp::from_secs(1_767_225_600 + 3600);
     let all = batches();
     let mut generator = Generator::new(GeneratorConfig {
@@ -218,6 +222,9 @@ fn main() {
         ("{ name = \"nothing\" } >> { }", SearchRequest::default()),
         ("{ } | count() > 8", SearchRequest::default()),
     ] {
+        if !query.contains(&wanted) {
+            continue;
+        }
         let parsed = TraceQuery::parse(query).unwrap_or_else(|error| panic!("{query}: {error}"));
         let limit = if request.limit == usize::MAX {
             "all"
@@ -240,6 +247,9 @@ fn main() {
         "{ } | quantile_over_time(duration, 0.5, 0.99) by (name)",
         "{ } | compare({ status = error })",
     ] {
+        if !query.contains(&wanted) {
+            continue;
+        }
         let parsed = TraceQuery::parse(query).unwrap_or_else(|error| panic!("{query}: {error}"));
         timed(query, || {
             store

@@ -1,13 +1,13 @@
 //! `compare()`: in which attributes a selection of spans differs from the others.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use gameday_signal::Timestamp;
+use gameday_signal::{SpanKind, SpanStatus, Timestamp};
 
 use super::bind::NO_ROOT;
 use super::metrics::{Scan, Series};
-use super::spanset::{Bindings, root_of};
+use super::spanset::Bindings;
 use crate::store::{FixedMap, Packed, Segment, Symbol, TraceStore};
 use crate::traceql::ast::{Field, Pipeline};
 use crate::traceql::value::Value;
@@ -19,24 +19,56 @@ const MAX_VALUES: usize = 10_000;
 /// Counts by interval, of each value of each attribute.
 #[derive(Default)]
 struct Side {
-    values: BTreeMap<String, BTreeMap<String, (Value<'static>, Vec<f64>)>>,
-    totals: BTreeMap<String, Vec<f64>>,
-    overflowed: BTreeSet<String>,
+    attributes: BTreeMap<String, Values>,
 }
 
-/// Where a value was seen: an attribute and its text, both of the dictionary, the interval and the side.
-type Place = (Symbol, Symbol, usize, bool);
+/// The values of one attribute.
+#[derive(Default)]
+struct Values {
+    index: FixedMap<Box<str>, usize>,
+    /// In the order in which they were seen first: the text, the value, the counts.
+    counts: Vec<(Box<str>, Value<'static>, Vec<f64>)>,
+    totals: Vec<f64>,
+    /// Whether there were more than are counted.
+    overflowed: bool,
+}
+
+/// What is counted: an attribute of the span by its symbol, or one of what every span has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum What {
+    Attribute(Symbol),
+    Name,
+    Kind,
+    Status,
+    RootService,
+    RootName,
+}
+
+/// A value as a number, without its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Coded {
+    Text(Symbol),
+    Int(i64),
+    /// The bits.
+    Float(u64),
+    Bool(bool),
+    Kind(SpanKind),
+    Status(SpanStatus),
+    /// The name or the service of the root span of a trace, a text of that segment; none where it has not come.
+    Root(Option<(u16, Symbol)>),
+}
+
+/// Where a value was seen: in which interval, and whether in the selection.
+type Place = (What, Coded, usize, bool);
 
 /// What has been counted in one segment, where texts are numbers.
 #[derive(Default)]
 struct SegmentCounts {
     index: FixedMap<Place, usize>,
     /// In the order in which they were seen first.
-    texts: Vec<(Place, f64)>,
+    counts: Vec<(Place, f64)>,
     /// By resource, interval and side.
     resources: BTreeMap<(u32, usize, bool), f64>,
-    /// By name.
-    names: BTreeMap<(Symbol, usize, bool), f64>,
 }
 
 /// The series of `compare()`: for the selection and for the rest (the baseline) the most frequent values of each attribute, and
@@ -70,15 +102,14 @@ pub(crate) fn compare<'a>(
         };
         if !current.is_some_and(|own| std::ptr::eq(own, segment)) {
             if let Some(before) = current {
-                sides.add_counts(before, std::mem::take(&mut counts));
+                sides.add_counts(store, before, std::mem::take(&mut counts));
             }
             current = Some(segment);
         }
-        counts.observe(segment, row.row, interval, selected);
-        observe_rest(&mut sides, store, segment, row.row, interval, selected);
+        counts.observe(&mut sides, store, segment, row.row, (interval, selected));
     });
     if let Some(before) = current {
-        sides.add_counts(before, counts);
+        sides.add_counts(store, before, counts);
     }
     let top = usize::try_from(top).unwrap_or(0);
     let [baseline, selection] = sides.sides;
@@ -89,67 +120,74 @@ pub(crate) fn compare<'a>(
 }
 
 impl SegmentCounts {
-    /// Counts the name, the resource and the texts among the attributes of a span.
-    fn observe(&mut self, segment: &Segment, row: usize, interval: usize, selected: bool) {
-        *self
-            .names
-            .entry((segment.names[row], interval, selected))
-            .or_default() += 1.0;
+    /// Counts what a span and its resource have; what has no code goes to `sides` at once.
+    fn observe(
+        &mut self,
+        sides: &mut Sides,
+        store: &TraceStore,
+        segment: &Segment,
+        row: usize,
+        (interval, selected): (usize, bool),
+    ) {
         *self
             .resources
             .entry((segment.resource_of[row], interval, selected))
             .or_default() += 1.0;
+        let root = store.traces.get(segment.traces[row]).and_then(|entry| {
+            let (_, root) = entry.root?;
+            let (own, place) = (store.segment(root)?, usize::from(root.row));
+            let service = own.services[own.resource_of[place] as usize];
+            Some(((root.segment, service), (root.segment, own.names[place])))
+        });
+        for (what, coded) in [
+            (What::Name, Coded::Text(segment.names[row])),
+            (What::Kind, Coded::Kind(segment.kinds[row])),
+            (What::Status, Coded::Status(segment.statuses[row])),
+            (
+                What::RootService,
+                Coded::Root(root.map(|(service, _)| service)),
+            ),
+            (What::RootName, Coded::Root(root.map(|(_, name)| name))),
+        ] {
+            self.add((what, coded, interval, selected));
+        }
+        let message = segment.status_message(row);
+        if !message.is_empty() {
+            sides.add(
+                "statusMessage",
+                &Value::String(Cow::Borrowed(message)),
+                interval,
+                selected,
+                1.0,
+            );
+        }
         let mut reader = segment.reader(row);
         for _ in 0..reader.count() {
             let key = reader.symbol();
-            if let Packed::String(text) = reader.value() {
-                let place = (key, text, interval, selected);
-                let next = self.texts.len();
-                let index = *self.index.entry(place).or_insert(next);
-                if index == next {
-                    self.texts.push((place, 0.0));
+            let packed = reader.value();
+            let coded = match packed {
+                Packed::String(text) => Coded::Text(text),
+                Packed::Int(number) => Coded::Int(number),
+                Packed::Double(number) => Coded::Float(number.to_bits()),
+                Packed::Bool(truth) => Coded::Bool(truth),
+                Packed::Empty | Packed::Bytes(_) | Packed::Array(..) | Packed::Map(..) => {
+                    let name = format!("span.{}", segment.dictionary.get(key));
+                    let value = packed.unpack(&segment.dictionary);
+                    sides.add(&name, &Value::of_attribute(&value), interval, selected, 1.0);
+                    continue;
                 }
-                self.texts[index].1 += 1.0;
-            }
+            };
+            self.add((What::Attribute(key), coded, interval, selected));
         }
     }
-}
 
-/// Counts what is no text of the segment's dictionary.
-fn observe_rest(
-    sides: &mut Sides,
-    store: &TraceStore,
-    segment: &Segment,
-    row: usize,
-    interval: usize,
-    selected: bool,
-) {
-    let mut add = |name: &str, value: Value<'_>| sides.add(name, &value, interval, selected, 1.0);
-    let text = |text| Value::String(Cow::Borrowed(text));
-    add("kind", text(kind_name(segment.kinds[row])));
-    add("status", text(status_name(segment.statuses[row])));
-    let message = segment.status_message(row);
-    if !message.is_empty() {
-        add("statusMessage", text(message));
-    }
-    let root = store
-        .traces
-        .get(segment.traces[row])
-        .and_then(|entry| root_of(store, entry));
-    let (service, name) = root.unwrap_or((NO_ROOT, NO_ROOT));
-    add("rootServiceName", text(service));
-    add("rootName", text(name));
-    let mut reader = segment.reader(row);
-    for _ in 0..reader.count() {
-        let key = reader.symbol();
-        let packed = reader.value();
-        if !matches!(packed, Packed::String(_)) {
-            let name = format!("span.{}", segment.dictionary.get(key));
-            add(
-                &name,
-                Value::of_attribute(&packed.unpack(&segment.dictionary)),
-            );
+    fn add(&mut self, place: Place) {
+        let next = self.counts.len();
+        let index = *self.index.entry(place).or_insert(next);
+        if index == next {
+            self.counts.push((place, 0.0));
         }
+        self.counts[index].1 += 1.0;
     }
 }
 
@@ -161,11 +199,8 @@ struct Sides {
 
 impl Sides {
     /// Adds the counts of a segment by the texts that its numbers mean.
-    fn add_counts(&mut self, segment: &Segment, counts: SegmentCounts) {
-        let text = |symbol| Value::String(Cow::Borrowed(segment.dictionary.get(symbol)));
-        for ((name, interval, selected), count) in counts.names {
-            self.add("name", &text(name), interval, selected, count);
-        }
+    fn add_counts(&mut self, store: &TraceStore, segment: &Segment, counts: SegmentCounts) {
+        let text = |text| Value::String(Cow::Borrowed(text));
         for ((resource, interval, selected), count) in counts.resources {
             for (key, value) in segment.resources[resource as usize].value.attributes.iter() {
                 self.add(
@@ -177,29 +212,59 @@ impl Sides {
                 );
             }
         }
-        let mut name = String::new();
-        let mut named = None;
-        for ((key, value, interval, selected), count) in counts.texts {
-            if named != Some(key) {
-                name = format!("span.{}", segment.dictionary.get(key));
-                named = Some(key);
-            }
-            self.add(&name, &text(value), interval, selected, count);
+        let mut attribute = (None, String::new());
+        for ((what, coded, interval, selected), count) in counts.counts {
+            let name = match what {
+                What::Attribute(key) => {
+                    if attribute.0 != Some(key) {
+                        attribute = (Some(key), format!("span.{}", segment.dictionary.get(key)));
+                    }
+                    attribute.1.as_str()
+                }
+                What::Name => "name",
+                What::Kind => "kind",
+                What::Status => "status",
+                What::RootService => "rootServiceName",
+                What::RootName => "rootName",
+            };
+            let value = match coded {
+                Coded::Text(symbol) => text(segment.dictionary.get(symbol)),
+                Coded::Int(number) => Value::Int(number),
+                Coded::Float(bits) => Value::Float(f64::from_bits(bits)),
+                Coded::Bool(truth) => Value::Bool(truth),
+                Coded::Kind(kind) => text(kind_name(kind)),
+                Coded::Status(status) => text(status_name(status)),
+                Coded::Root(root) => {
+                    let found = root.and_then(|(slot, symbol)| {
+                        Some(
+                            store.segments[usize::from(slot)]
+                                .as_ref()?
+                                .dictionary
+                                .get(symbol),
+                        )
+                    });
+                    text(found.unwrap_or(NO_ROOT))
+                }
+            };
+            self.add(name, &value, interval, selected, count);
         }
     }
 
     fn add(&mut self, name: &str, value: &Value<'_>, interval: usize, selected: bool, amount: f64) {
-        let side = &mut self.sides[usize::from(selected)];
-        if !side.totals.contains_key(name) {
-            side.totals.insert(name.to_owned(), vec![0.0; self.count]);
-            side.values.insert(name.to_owned(), BTreeMap::new());
+        let side = &mut self.sides[usize::from(selected)].attributes;
+        if !side.contains_key(name) {
+            side.insert(
+                name.to_owned(),
+                Values {
+                    totals: vec![0.0; self.count],
+                    ..Values::default()
+                },
+            );
         }
-        if let Some(totals) = side.totals.get_mut(name) {
-            totals[interval] += amount;
-        }
-        let Some(values) = side.values.get_mut(name) else {
+        let Some(values) = side.get_mut(name) else {
             return;
         };
+        values.totals[interval] += amount;
         let owned;
         let text = match value {
             Value::String(text) => text.as_ref(),
@@ -208,14 +273,17 @@ impl Sides {
                 &owned
             }
         };
-        if let Some((_, counts)) = values.get_mut(text) {
-            counts[interval] += amount;
-        } else if values.len() >= MAX_VALUES {
-            side.overflowed.insert(name.to_owned());
+        if let Some(index) = values.index.get(text) {
+            values.counts[*index].2[interval] += amount;
+        } else if values.counts.len() >= MAX_VALUES {
+            values.overflowed = true;
         } else {
             let mut counts = vec![0.0; self.count];
             counts[interval] = amount;
-            values.insert(text.to_owned(), (value.clone().into_owned(), counts));
+            values.index.insert(Box::from(text), values.counts.len());
+            values
+                .counts
+                .push((Box::from(text), value.clone().into_owned(), counts));
         }
     }
 }
@@ -223,39 +291,37 @@ impl Sides {
 impl Side {
     fn finish(self, kind: &str, top: usize, series: &mut Vec<Series>) {
         let label = |kind: String| ("__meta_type".to_owned(), Value::String(kind.into()));
-        for (name, values) in self.values {
-            let mut ranked: Vec<(Value<'static>, Vec<f64>)> = values.into_values().collect();
-            let total = |counts: &[f64]| counts.iter().sum::<f64>();
-            // The values come sorted, and the sort is stable: ties stay in the order of the texts.
-            ranked.sort_by(|one, two| total(&two.1).total_cmp(&total(&one.1)));
-            for (value, values) in ranked.into_iter().take(top) {
-                let labels = vec![label(kind.to_owned()), (name.clone(), value)];
-                series.push(Series {
-                    labels,
-                    values,
-                    exemplars: Vec::new(),
-                });
-            }
-        }
-        for (name, values) in self.totals {
-            if self.overflowed.contains(&name) {
-                let error = (
-                    "__meta_error".to_owned(),
-                    Value::String("__too_many_values__".into()),
-                );
-                let labels = vec![label(kind.to_owned()), error, (name.clone(), Value::Nil)];
-                series.push(Series {
-                    labels,
-                    values: values.clone(),
-                    exemplars: Vec::new(),
-                });
-            }
-            let labels = vec![label(format!("{kind}_total")), (name, Value::Nil)];
+        let mut push = |labels, values| {
             series.push(Series {
                 labels,
                 values,
                 exemplars: Vec::new(),
+            })
+        };
+        for (name, mut values) in self.attributes {
+            let total = |counts: &[f64]| counts.iter().sum::<f64>();
+            values.counts.sort_by(|one, two| {
+                total(&two.2)
+                    .total_cmp(&total(&one.2))
+                    .then_with(|| one.0.cmp(&two.0))
             });
+            for (_, value, counts) in values.counts.into_iter().take(top) {
+                push(vec![label(kind.to_owned()), (name.clone(), value)], counts);
+            }
+            if values.overflowed {
+                let error = (
+                    "__meta_error".to_owned(),
+                    Value::String("__too_many_values__".into()),
+                );
+                push(
+                    vec![label(kind.to_owned()), error, (name.clone(), Value::Nil)],
+                    values.totals.clone(),
+                );
+            }
+            push(
+                vec![label(format!("{kind}_total")), (name, Value::Nil)],
+                values.totals,
+            );
         }
     }
 }

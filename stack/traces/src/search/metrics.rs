@@ -451,7 +451,9 @@ impl<'a> Scan<'a> {
                 },
                 None => None,
             };
+            // Never empty: comparing two empty keys is slow, see the store's dictionary.
             key.clear();
+            key.push(0);
             for attribute in &aggregate.by {
                 bindings
                     .attribute_of_row(attribute, at, row)
