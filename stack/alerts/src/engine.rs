@@ -145,6 +145,11 @@ impl Alertmanager {
         self.templates = templates;
     }
 
+    /// Whether a receiver has an integration: one without notifies nobody.
+    pub(crate) fn has_integrations(&self, receiver: &str) -> bool {
+        self.receivers.get(receiver).is_some_and(|list| !list.is_empty())
+    }
+
     /// The configuration in force.
     pub fn config(&self) -> &Config {
         &self.config

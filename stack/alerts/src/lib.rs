@@ -28,6 +28,7 @@ mod integrations;
 mod matchers;
 mod message;
 mod notification_log;
+mod reach;
 mod render;
 mod rfc3339;
 mod route;

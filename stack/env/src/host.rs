@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gameday_signal::{EventKind, Timestamp};
+use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::clock::Clock;
@@ -27,6 +28,7 @@ struct Shared {
     seed: u64,
     journal: Journal,
     virtual_time: bool,
+    runtime: Handle,
     tasks: Mutex<BTreeMap<Arc<str>, Tasks>>,
 }
 
@@ -49,16 +51,19 @@ impl Env {
         virtual_time: bool,
     ) -> Self {
         let tasks = Mutex::default();
+        let runtime = Handle::current();
+        let shared = Shared {
+            clock,
+            net,
+            seed,
+            journal,
+            virtual_time,
+            runtime,
+            tasks,
+        };
         Self {
             host: "gameday".into(),
-            shared: Arc::new(Shared {
-                clock,
-                net,
-                seed,
-                journal,
-                virtual_time,
-                tasks,
-            }),
+            shared: Arc::new(shared),
         }
     }
 
@@ -150,7 +155,7 @@ impl Env {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let handle = tokio::spawn(future).abort_handle();
+        let handle = self.shared.runtime.spawn(future).abort_handle();
         let mut all = self
             .shared
             .tasks

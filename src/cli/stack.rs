@@ -1,0 +1,74 @@
+//! `gameday stack up`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use gameday_env::{Mode, Sim, SimConfig};
+use gameday_server::{NotifyMode, Stack, StackAddresses, StackError, StackFiles, StackOptions};
+
+use super::say;
+use crate::failure::Failure;
+
+/// Commands about the embedded stack.
+#[derive(clap::Subcommand)]
+pub(super) enum StackCommand {
+    /// Serves Prometheus, Alertmanager, Loki, Tempo, the collector and Pushgateway on their standard ports, on loopback.
+    Up(Args),
+}
+
+/// Options of `gameday stack up`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The folder with prometheus.yml, alertmanager.yml and rules under their usual names [default: the embedded files]
+    #[arg(long, value_name = "DIR")]
+    config: Option<PathBuf>,
+    /// Moves every port by this much.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    port_offset: u16,
+}
+
+/// The watchdog is for virtual time; the real clock has none.
+const NO_WATCHDOG: Duration = Duration::MAX;
+
+pub(super) fn run(command: StackCommand) -> Result<ExitCode, Failure> {
+    let StackCommand::Up(args) = command;
+    let files = match &args.config {
+        Some(dir) => StackFiles::load(dir).map_err(Failure::scenario)?,
+        None => StackFiles::embedded(),
+    };
+    let sim = Sim::new(&SimConfig { mode: Mode::Real, seed: 1, watchdog: NO_WATCHDOG })
+        .map_err(|error| Failure::internal(format!("cannot start a runtime: {error}")))?;
+    let env = sim.env().clone();
+    sim.block_on(async {
+        let addresses = StackAddresses::loopback(args.port_offset);
+        let external_url = format!("http://{}", addresses.prometheus);
+        let options = StackOptions {
+            addresses: addresses.clone(),
+            notify: NotifyMode::Direct,
+            compress: None,
+            external_url,
+        };
+        // The names of the embedded configuration lead to the servers of this stack.
+        let stack = Stack::start(&env, &files, options).await.map_err(|error| match error {
+            StackError::Listen { .. } => {
+                Failure::target(error.to_string()).hinted("move every port of the stack with --port-offset N, for example 1000")
+            }
+            StackError::File(_) => Failure::scenario(error.to_string()),
+        })?;
+        for (server, address) in [
+            ("Prometheus", &addresses.prometheus),
+            ("Alertmanager", &addresses.alertmanager),
+            ("Loki", &addresses.loki),
+            ("Tempo", &addresses.tempo),
+            ("OTLP/HTTP", &addresses.otlp_http),
+            ("Pushgateway", &addresses.pushgateway),
+        ] {
+            say(format!("{server:<13} http://{address}"))?;
+        }
+        let signal = gameday_env::interrupted().await;
+        drop(stack);
+        say(format!("{signal}: stopped"))?;
+        Ok(ExitCode::SUCCESS)
+    })
+}

@@ -1,0 +1,89 @@
+//! The system under test: the services of the topology, as tasks in virtual time and as child processes on the real clock.
+
+mod processes;
+
+use std::path::Path;
+
+use fake_service::{Role, Service, ServiceConfig};
+use gameday_env::Env;
+
+use crate::failure::Failure;
+use crate::scenario::Scenario;
+use crate::world::{ClockChoice, RunOptions};
+
+pub use processes::Processes;
+
+/// The running services.
+pub struct Target {
+    env: Env,
+    kind: Kind,
+}
+
+enum Kind {
+    /// Each service is a host of the simulation; the handles keep nothing alive, they answer questions.
+    Tasks(Vec<Service>),
+    /// Each service is a process of its own.
+    Processes(Processes),
+}
+
+impl Target {
+    /// Starts the services: what is called before what calls it.
+    ///
+    /// # Errors
+    /// Where one cannot be started.
+    pub async fn start(env: &Env, scenario: &Scenario, options: &RunOptions) -> Result<Self, Failure> {
+        let kind = match options.clock {
+            ClockChoice::Virtual => {
+                let mut services = Vec::new();
+                for config in configs(scenario) {
+                    let name = config.name.clone();
+                    let started = fake_service::start(&env.on(&name), config).await;
+                    services.push(started.map_err(|error| Failure::target(format!("cannot start service {name:?}: {error}")))?);
+                }
+                Kind::Tasks(services)
+            }
+            ClockChoice::Real => Kind::Processes(Processes::start(env, &configs(scenario), options).await?),
+        };
+        Ok(Self { env: env.clone(), kind })
+    }
+
+    /// The names of the services, those that users talk to first.
+    pub fn services(&self) -> Vec<&'static str> {
+        Role::ALL.into_iter().map(Role::name).collect()
+    }
+
+    /// Checks that a service of that name exists.
+    ///
+    /// # Errors
+    /// Where it does not, with the nearest names.
+    pub fn check_service(&self, name: &str, path: &Path) -> Result<(), Failure> {
+        check_service(name, path)
+    }
+
+    /// Ends all services.
+    pub async fn stop(&mut self) {
+        match &mut self.kind {
+            Kind::Tasks(_) => self.services().into_iter().for_each(|name| self.env.crash(name)),
+            Kind::Processes(processes) => processes.stop().await,
+        }
+    }
+}
+
+/// Checks that the topology has a service of that name.
+///
+/// # Errors
+/// Where it has not, with the nearest names.
+pub fn check_service(name: &str, path: &Path) -> Result<(), Failure> {
+    let known = Role::ALL.map(Role::name);
+    if known.contains(&name) {
+        return Ok(());
+    }
+    Err(Failure::scenario(format!("{}: no service is called {name:?}", path.display())).did_you_mean(name, known))
+}
+
+/// The settings of the services of a scenario, what is called before what calls it.
+fn configs(_: &Scenario) -> Vec<ServiceConfig> {
+    let mut configs = fake_service::topology();
+    configs.reverse();
+    configs
+}

@@ -1,0 +1,9 @@
+//! What happens to a line before it is stored.
+
+mod level;
+mod otlp;
+mod service_name;
+
+pub(crate) use level::detect_level;
+pub(crate) use otlp::{entry_of, stream_of};
+pub(crate) use service_name::discover as discover_service_name;

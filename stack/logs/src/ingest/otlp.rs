@@ -1,0 +1,219 @@
+//! Loki's mapping of OpenTelemetry log records.
+//!
+//! Resource attributes of [`INDEX_ATTRIBUTES`] become the stream's labels; every other attribute becomes structured metadata.
+
+use gameday_signal::{AttributeValue, Attributes, Labels, LabelsBuilder, LogRecord, Resource, Timestamp};
+
+use super::service_name::{CANDIDATES, SERVICE_NAME, UNKNOWN_SERVICE};
+use crate::Entry;
+
+/// Resource attributes that become labels (Loki's `default_resource_attributes_as_index_labels`).
+const INDEX_ATTRIBUTES: [&str; 18] = [
+    "service.name",
+    "service.namespace",
+    "service.instance.id",
+    "deployment.environment",
+    "deployment.environment.name",
+    "cloud.region",
+    "cloud.availability_zone",
+    "k8s.cluster.name",
+    "k8s.namespace.name",
+    "k8s.pod.name",
+    "k8s.container.name",
+    "container.name",
+    "k8s.replicaset.name",
+    "k8s.deployment.name",
+    "k8s.statefulset.name",
+    "k8s.daemonset.name",
+    "k8s.cronjob.name",
+    "k8s.job.name",
+];
+
+fn is_index_attribute(name: &str) -> bool {
+    INDEX_ATTRIBUTES.contains(&name)
+}
+
+/// The labels of the stream that a resource's records belong to.
+pub(crate) fn stream_of(resource: &Resource, discover_service_name: bool) -> Labels {
+    let mut labels = LabelsBuilder::default();
+    for (name, value) in resource.attributes.iter() {
+        if is_index_attribute(name) {
+            labels.set(&label_name(name), &value.to_string());
+        }
+    }
+    if discover_service_name && labels.get(SERVICE_NAME).is_none() {
+        let found = CANDIDATES.iter().find_map(|candidate| {
+            resource
+                .attributes
+                .iter()
+                .find(|(name, _)| label_name(name) == *candidate)
+        });
+        match found {
+            Some((_, value)) => labels.set(SERVICE_NAME, &value.to_string()),
+            None => labels.set(SERVICE_NAME, UNKNOWN_SERVICE),
+        };
+    }
+    labels.build()
+}
+
+/// The line of a record with its metadata; a record without any time happened `now`.
+pub(crate) fn entry_of(record: &LogRecord, now: Timestamp) -> Entry {
+    let mut metadata = Vec::new();
+    flatten(&record.attributes, &mut metadata);
+    let mut put = |name: &str, value: String| metadata.push((name.to_owned(), value));
+    if record.observed_timestamp != Timestamp::EPOCH {
+        put(
+            "observed_timestamp",
+            record.observed_timestamp.as_nanos().to_string(),
+        );
+    }
+    if record.severity_number != 0 {
+        put("severity_number", record.severity_number.to_string());
+    }
+    if !record.severity_text.is_empty() {
+        put("severity_text", record.severity_text.clone());
+    }
+    if record.flags != 0 {
+        put("flags", record.flags.to_string());
+    }
+    if !record.trace_id.is_none() {
+        put("trace_id", record.trace_id.to_string());
+    }
+    if !record.span_id.is_none() {
+        put("span_id", record.span_id.to_string());
+    }
+    for (name, value) in record.resource.attributes.iter() {
+        if !is_index_attribute(name) {
+            flatten_value(&label_name(name), value, &mut metadata);
+        }
+    }
+    flatten(&record.scope.attributes, &mut metadata);
+    if !record.scope.name.is_empty() {
+        metadata.push(("scope_name".to_owned(), record.scope.name.clone()));
+    }
+    if !record.scope.version.is_empty() {
+        metadata.push(("scope_version".to_owned(), record.scope.version.clone()));
+    }
+    let timestamp = [record.timestamp, record.observed_timestamp, now]
+        .into_iter()
+        .find(|timestamp| *timestamp != Timestamp::EPOCH)
+        .unwrap_or(now);
+    Entry {
+        timestamp,
+        line: record.body.to_string(),
+        metadata,
+    }
+}
+
+fn flatten(attributes: &Attributes, out: &mut Vec<(String, String)>) {
+    for (name, value) in attributes.iter() {
+        flatten_value(&label_name(name), value, out);
+    }
+}
+
+/// Maps become one entry a leaf, their names joined by `_`; lists stay JSON.
+fn flatten_value(name: &str, value: &AttributeValue, out: &mut Vec<(String, String)>) {
+    if let AttributeValue::Map(pairs) = value {
+        for (key, value) in pairs {
+            flatten_value(&format!("{name}_{}", label_name(key)), value, out);
+        }
+    } else {
+        out.push((name.to_owned(), value.to_string()));
+    }
+}
+
+/// A name with every character that no label name may have replaced by `_` (OpenTelemetry's NormalizeLabel).
+fn label_name(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    if name.starts_with(|first: char| first.is_ascii_digit()) {
+        out.push_str("key_");
+    }
+    out.extend(name.chars().map(|character| {
+        if character.is_ascii_alphanumeric() {
+            character
+        } else {
+            '_'
+        }
+    }));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use gameday_signal::{Scope, SpanId, TraceId};
+
+    use super::*;
+
+    fn attributes(pairs: &[(&str, &str)]) -> Attributes {
+        Attributes(
+            pairs
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), AttributeValue::from(*value)))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn splits_attributes_between_labels_and_metadata() {
+        let resource = Arc::new(Resource {
+            attributes: attributes(&[
+                ("service.name", "checkout"),
+                ("k8s.pod.name", "checkout-0"),
+                ("host.name", "h1"),
+            ]),
+        });
+        let record = LogRecord {
+            timestamp: Timestamp::EPOCH,
+            observed_timestamp: Timestamp::EPOCH,
+            severity_number: 13,
+            severity_text: "WARN".to_owned(),
+            body: AttributeValue::Map(vec![("a".to_owned(), AttributeValue::Int(1))]),
+            attributes: Attributes(vec![(
+                "http".to_owned(),
+                AttributeValue::Map(vec![("status.code".to_owned(), AttributeValue::Int(500))]),
+            )]),
+            trace_id: TraceId([1; 16]),
+            span_id: SpanId([0; 8]),
+            flags: 1,
+            resource: Arc::clone(&resource),
+            scope: Arc::new(Scope {
+                name: "lib".to_owned(),
+                ..Scope::default()
+            }),
+        };
+        assert_eq!(
+            stream_of(&resource, true),
+            Labels::new([("service_name", "checkout"), ("k8s_pod_name", "checkout-0")])
+        );
+        let entry = entry_of(&record, Timestamp::from_secs(7));
+        assert_eq!(entry.timestamp, Timestamp::from_secs(7));
+        assert_eq!(entry.line, r#"{"a":1}"#);
+        let metadata: Vec<String> = entry
+            .metadata
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        assert_eq!(
+            metadata,
+            [
+                "http_status_code=500",
+                "severity_number=13",
+                "severity_text=WARN",
+                "flags=1",
+                "trace_id=01010101010101010101010101010101",
+                "host_name=h1",
+                "scope_name=lib",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_resource_without_a_name_is_an_unknown_service() {
+        assert_eq!(
+            stream_of(&Resource::default(), true),
+            Labels::new([("service_name", "unknown_service")])
+        );
+    }
+}

@@ -1,0 +1,19 @@
+//! Streams of log lines in memory.
+//!
+//! ```text
+//!   append -> stream (by labels) -> head --full--> block (compressed)
+//!   scan(matchers, time range) -> label index -> streams -> blocks and head, merged by time
+//! ```
+
+mod block;
+mod codec;
+mod index;
+mod metadata;
+mod scan;
+mod store;
+mod stream;
+
+pub(crate) use block::Needs;
+pub(crate) use scan::Scan;
+pub use store::{Store, StoreStats};
+pub(crate) use stream::Stream;

@@ -1,0 +1,8 @@
+//! The public HTTP APIs: Prometheus, Alertmanager, Loki, Tempo. Routes and shapes only; the engines answer.
+
+pub(crate) mod alertmanager;
+pub(crate) mod common;
+pub(crate) mod loki;
+pub(crate) mod prometheus;
+pub(crate) mod prometheus_status;
+pub(crate) mod tempo;

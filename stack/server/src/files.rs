@@ -1,0 +1,309 @@
+//! The files under test: prometheus.yml, its rule files, alertmanager.yml and its templates, from a folder or embedded.
+
+use std::path::{Path, PathBuf};
+
+use gameday_alerts::{Alertmanager, Config as AlertmanagerConfig, Options as AlertOptions, Templates};
+use gameday_rules::{ParseOptions, RuleFile, parse_rule_file};
+
+use gameday_signal::Labels;
+
+use crate::config::PrometheusConfig;
+use crate::rule_backend::Checker;
+
+/// An embedded file: its name below the folder, and its text.
+type Embedded = (&'static str, &'static str);
+
+/// The defaults, as `gameday init` writes them out.
+pub const DEFAULT_FILES: &[Embedded] = &[
+    ("prometheus.yml", include_str!("../defaults/prometheus.yml")),
+    ("alertmanager.yml", include_str!("../defaults/alertmanager.yml")),
+    ("rules/golden-signals.yml", include_str!("../defaults/rules/golden-signals.yml")),
+    ("rules/slo-availability.yml", include_str!("../defaults/rules/slo-availability.yml")),
+    ("rules/slo-latency.yml", include_str!("../defaults/rules/slo-latency.yml")),
+    ("templates/gameday.tmpl", include_str!("../defaults/templates/gameday.tmpl")),
+    ("runbooks/availability-burn.md", include_str!("../defaults/runbooks/availability-burn.md")),
+    ("runbooks/high-cpu.md", include_str!("../defaults/runbooks/high-cpu.md")),
+    ("runbooks/high-error-rate.md", include_str!("../defaults/runbooks/high-error-rate.md")),
+    ("runbooks/high-latency.md", include_str!("../defaults/runbooks/high-latency.md")),
+    ("runbooks/high-memory.md", include_str!("../defaults/runbooks/high-memory.md")),
+    ("runbooks/latency-burn.md", include_str!("../defaults/runbooks/latency-burn.md")),
+    ("runbooks/service-down.md", include_str!("../defaults/runbooks/service-down.md")),
+    ("runbooks/traffic-dropped.md", include_str!("../defaults/runbooks/traffic-dropped.md")),
+];
+
+/// A file may have this many bytes.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+/// A pattern of rule_files may match this many files.
+const MATCHES_MAX: usize = 10_000;
+
+/// A file with its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceText {
+    /// Its path, as the user would name it.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// The files under test.
+#[derive(Clone, Debug)]
+pub struct StackFiles {
+    /// The folder they were read from; none for the embedded ones.
+    folder: Option<PathBuf>,
+    /// prometheus.yml.
+    pub prometheus: SourceText,
+    /// alertmanager.yml.
+    pub alertmanager: SourceText,
+    /// The rule files that prometheus.yml names, in the order of their names.
+    pub rules: Vec<SourceText>,
+    /// The templates that alertmanager.yml names.
+    pub templates: Vec<SourceText>,
+    /// What every duration is divided by.
+    compress: Option<u32>,
+}
+
+/// The routes of an alertmanager.yml, for checks.
+pub struct RouteCheck(Alertmanager);
+
+impl RouteCheck {
+    /// The receivers that would notify somebody of an alert with these labels: those without an integration are left out.
+    pub fn receivers_of(&self, labels: &Labels) -> Vec<String> {
+        self.0.receivers_of(labels)
+    }
+}
+
+impl StackFiles {
+    /// The embedded defaults.
+    pub fn embedded() -> Self {
+        let of = |name: &str| {
+            let text = DEFAULT_FILES.iter().find(|(own, _)| *own == name).map_or("", |(_, text)| text);
+            SourceText { path: name.to_owned(), text: text.to_owned() }
+        };
+        let below = |prefix: &str| {
+            let names = DEFAULT_FILES.iter().map(|(name, _)| *name);
+            names.filter(|name| name.starts_with(prefix)).map(of).collect()
+        };
+        Self {
+            folder: None,
+            prometheus: of("prometheus.yml"),
+            alertmanager: of("alertmanager.yml"),
+            rules: below("rules/"),
+            templates: below("templates/"),
+            compress: None,
+        }
+    }
+
+    /// The files of a folder under their usual names. A missing prometheus.yml or alertmanager.yml is the embedded one; the rule
+    /// files are those that prometheus.yml names, or `rules/*.yml` where the folder brings no prometheus.yml.
+    ///
+    /// # Errors
+    /// Where a file cannot be read, or prometheus.yml or alertmanager.yml is invalid.
+    pub fn load(folder: &Path) -> Result<Self, String> {
+        let mut files = Self { folder: Some(folder.to_path_buf()), ..Self::embedded() };
+        files.reread()?;
+        Ok(files)
+    }
+
+    /// Reads the files of the folder again; the embedded ones stay as they are.
+    pub(crate) fn reread(&mut self) -> Result<(), String> {
+        let Some(folder) = self.folder.clone() else { return Ok(()) };
+        if !folder.is_dir() {
+            return Err(format!("{}: no such folder", folder.display()));
+        }
+        let embedded = Self::embedded();
+        self.prometheus = read_or(&folder.join("prometheus.yml"), &embedded.prometheus)?;
+        self.alertmanager = read_or(&folder.join("alertmanager.yml"), &embedded.alertmanager)?;
+        let patterns = self.prometheus_config()?.rule_files;
+        self.rules = read_matching(&folder, &patterns)?;
+        // A folder that brings no rules of its own is tested with the defaults.
+        if self.rules.is_empty() && !folder.join("prometheus.yml").is_file() {
+            self.rules = embedded.rules;
+        }
+        let config = AlertmanagerConfig::load(&self.alertmanager.path, &self.alertmanager.text).map_err(|error| error.to_string())?;
+        self.templates = if folder.join("alertmanager.yml").is_file() {
+            read_matching(&folder, config.templates())?
+        } else {
+            embedded.templates
+        };
+        Ok(())
+    }
+
+    /// The same files with every duration divided, for a compressed run on the real clock.
+    pub(crate) fn compressed(mut self, divisor: Option<u32>) -> Self {
+        self.compress = divisor;
+        self
+    }
+
+    /// prometheus.yml, read.
+    ///
+    /// # Errors
+    /// Where it is invalid, with the place.
+    pub fn prometheus_config(&self) -> Result<PrometheusConfig, String> {
+        let mut config =
+            PrometheusConfig::parse(&self.prometheus.path, &self.prometheus.text).map_err(|error| error.to_string())?;
+        if let Some(divisor) = self.compress {
+            config.scale_durations(f64::from(divisor));
+        }
+        Ok(config)
+    }
+
+    /// alertmanager.yml, read.
+    ///
+    /// # Errors
+    /// Where it is invalid, with the place.
+    pub fn alertmanager_config(&self) -> Result<AlertmanagerConfig, String> {
+        let mut config =
+            AlertmanagerConfig::load(&self.alertmanager.path, &self.alertmanager.text).map_err(|error| error.to_string())?;
+        if let Some(folder) = &self.folder {
+            config.resolve_paths(folder);
+        }
+        if let Some(divisor) = self.compress {
+            config.scale_durations(divisor);
+        }
+        Ok(config)
+    }
+
+    /// The templates of messages, read and checked against the messages of alertmanager.yml.
+    ///
+    /// # Errors
+    /// Where one is invalid, with the place and a hint.
+    pub(crate) fn templates(&self, config: &AlertmanagerConfig) -> Result<Templates, String> {
+        let files = self.templates.iter().map(|file| (file.path.as_str(), file.text.as_str()));
+        let templates = Templates::new(files).map_err(|problem| problem.to_string())?;
+        let problems: Vec<String> = templates.check(config).iter().map(ToString::to_string).collect();
+        if problems.is_empty() { Ok(templates) } else { Err(problems.join("\n")) }
+    }
+
+    /// Checks alertmanager.yml and its templates, and gives the routes that alerts would take.
+    ///
+    /// # Errors
+    /// Every mistake with its place.
+    pub fn check_alertmanager(&self) -> Result<RouteCheck, String> {
+        let config = self.alertmanager_config()?;
+        self.templates(&config)?;
+        Ok(RouteCheck(Alertmanager::new(config, AlertOptions::default())))
+    }
+
+    /// The rule files, read.
+    ///
+    /// # Errors
+    /// Every mistake of every file, with its place.
+    pub fn rule_files(&self) -> Result<Vec<RuleFile>, String> {
+        let mut read = Vec::new();
+        let mut problems = Vec::new();
+        for file in &self.rules {
+            match parse_rule_file(&file.path, &file.text, &Checker, ParseOptions::default()) {
+                Ok(parsed) => read.push(parsed),
+                Err(error) => problems.push(error.to_string()),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems.join("\n"));
+        }
+        if let Some(divisor) = self.compress {
+            let scale = |expr: &str| crate::scale_promql(expr, divisor).unwrap_or_else(|_| expr.to_owned());
+            read.iter_mut().for_each(|file| gameday_rules::scale_durations(file, f64::from(divisor), &scale));
+        }
+        Ok(read)
+    }
+
+    /// The folder that relative names of files start from.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.folder.clone().unwrap_or_default()
+    }
+
+    /// The text of a runbook: a path below the folder or, for the defaults, an embedded one.
+    pub fn runbook(&self, url: &str) -> Option<String> {
+        let name = url.split(['#', '?']).next().unwrap_or(url);
+        // A link on a code host ends in the path of the file in the repository.
+        let local = name.rsplit_once("/runbooks/").map_or(name.to_owned(), |(_, rest)| format!("runbooks/{rest}"));
+        if let Some(folder) = &self.folder
+            && let Ok(text) = std::fs::read_to_string(folder.join(&local))
+        {
+            return Some(text);
+        }
+        DEFAULT_FILES.iter().find(|(own, _)| *own == local).map(|(_, text)| (*text).to_owned())
+    }
+}
+
+fn read_or(path: &Path, fallback: &SourceText) -> Result<SourceText, String> {
+    if path.is_file() { read(path) } else { Ok(fallback.clone()) }
+}
+
+fn read(path: &Path) -> Result<SourceText, String> {
+    let failed = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
+    let size = std::fs::metadata(path).map_err(failed)?.len();
+    if size > FILE_BYTES_MAX {
+        return Err(format!("cannot read {}: it has {size} bytes, the limit is {FILE_BYTES_MAX}", path.display()));
+    }
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    Ok(SourceText { path: path.display().to_string(), text })
+}
+
+/// The files below `folder` that match the patterns; `*` stands for anything but a slash.
+fn read_matching(folder: &Path, patterns: &[String]) -> Result<Vec<SourceText>, String> {
+    let mut found = Vec::new();
+    for pattern in patterns {
+        let absolute = folder.join(pattern);
+        let (dir, name) = match (absolute.parent(), absolute.file_name()) {
+            (Some(dir), Some(name)) => (dir.to_path_buf(), name.to_string_lossy().into_owned()),
+            _ => return Err(format!("invalid file pattern {pattern:?}")),
+        };
+        if !name.contains('*') {
+            found.push(absolute);
+            continue;
+        }
+        let Ok(entries) = std::fs::read_dir(&dir) else { continue };
+        let matching = entries.flatten().map(|entry| entry.path()).filter(|path| {
+            path.is_file() && path.file_name().is_some_and(|own| glob_matches(&name, &own.to_string_lossy()))
+        });
+        found.extend(matching);
+        if found.len() > MATCHES_MAX {
+            return Err(format!("{pattern:?} matches more than {MATCHES_MAX} files"));
+        }
+    }
+    found.sort();
+    found.dedup();
+    found.iter().map(|path| read(path)).collect()
+}
+
+/// Whether a name matches a pattern in which `*` stands for any characters.
+fn glob_matches(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
+    let parts: Vec<&str> = parts.collect();
+    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
+    for part in middle {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_match() {
+        for (pattern, name, expected) in [
+            ("*.yml", "a.yml", true),
+            ("*.yml", "a.yaml", false),
+            ("a*b*c", "aXbYc", true),
+            ("a*b*c", "aXc", false),
+            ("exact", "exact", true),
+        ] {
+            assert_eq!(glob_matches(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn every_embedded_runbook_is_found_by_its_link() {
+        let files = StackFiles::embedded();
+        assert!(files.runbook("runbooks/latency-burn.md").is_some());
+        assert!(files.runbook("https://git.example/team/repo/blob/main/runbooks/latency-burn.md#steps").is_some());
+        assert!(files.runbook("runbooks/nothing.md").is_none());
+    }
+}

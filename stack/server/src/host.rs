@@ -1,0 +1,99 @@
+//! The shared state as the scraper and the receivers hold it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use gameday_env::Clock;
+use gameday_logs::{Appended, Entry, PushStream as LogStream};
+use gameday_metrics::Store;
+use gameday_signal::{LogRecord, MetricMetadata, Span};
+use gameday_wire::PushStream;
+use gameday_wire::otlp::MetricOptions;
+use tokio::sync::Notify;
+
+use crate::receive::{Outcome, Pushgateway, ReceiveHost};
+use crate::scrape::{ScrapeHost, Scraper};
+use crate::shared::Shared;
+
+/// Metric families whose metadata is remembered from pushes.
+const FAMILIES_MAX: usize = 100_000;
+
+/// The shared state as a task or a route holds it.
+#[derive(Clone)]
+pub(crate) struct Host(pub(crate) Arc<Shared>);
+
+impl ScrapeHost for Host {
+    fn with_scraper<R>(&self, visit: impl FnOnce(&mut Scraper, &mut Store) -> R) -> R {
+        visit(&mut self.0.scraper(), &mut self.0.metrics())
+    }
+
+    fn scraper_changed(&self) -> &Notify {
+        &self.0.scraper_wake
+    }
+}
+
+impl ReceiveHost for Host {
+    fn clock(&self) -> Clock {
+        self.0.env().clock().clone()
+    }
+
+    fn with_metrics<R>(&self, visit: impl FnOnce(&mut Store) -> R) -> R {
+        visit(&mut self.0.metrics())
+    }
+
+    fn with_pushgateway<R>(&self, visit: impl FnOnce(&mut Pushgateway) -> R) -> R {
+        visit(&mut self.0.pushgateway())
+    }
+
+    fn push_logs(&self, streams: Vec<PushStream>) -> Outcome {
+        let entry = |entry: gameday_wire::PushEntry| Entry {
+            timestamp: entry.timestamp,
+            line: entry.line,
+            metadata: entry.metadata,
+        };
+        let stream = |stream: PushStream| LogStream {
+            labels: stream.labels,
+            entries: stream.entries.into_iter().map(entry).collect(),
+        };
+        let streams = streams.into_iter().map(stream).collect();
+        outcome(&self.0.logs().push(streams, self.0.now()))
+    }
+
+    fn push_log_records(&self, records: Vec<LogRecord>) -> Outcome {
+        outcome(&self.0.logs().push_records(&records, self.0.now()))
+    }
+
+    fn push_spans(&self, spans: Vec<Span>) -> Outcome {
+        let report = self.0.traces().append(spans, self.0.now());
+        Outcome {
+            rejected: report.refused_spans(),
+            message: report.message().unwrap_or_default(),
+            is_rate_limited: false,
+        }
+    }
+
+    fn push_metadata(&self, metadata: BTreeMap<String, MetricMetadata>) {
+        let mut known = self.0.pushed_metadata();
+        for (family, own) in metadata {
+            if known.len() < FAMILIES_MAX || known.contains_key(&family) {
+                known.insert(family, own);
+            }
+        }
+    }
+
+    fn otlp_options(&self) -> MetricOptions {
+        self.0.otlp_options()
+    }
+
+    fn count(&self, name: &'static str, by: u64) {
+        self.0.count(name, by);
+    }
+}
+
+fn outcome(appended: &Appended) -> Outcome {
+    Outcome {
+        rejected: appended.rejected as u64,
+        message: appended.message().unwrap_or_default(),
+        is_rate_limited: appended.is_rate_limited(),
+    }
+}

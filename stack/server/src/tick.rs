@@ -1,0 +1,174 @@
+//! The tickers: each engine is told the time when it asked to be, and what it wants done is done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use gameday_alerts::Effect as AlertEffect;
+use gameday_env::{Env, HttpClient};
+use gameday_rules::Effect as RuleEffect;
+use gameday_signal::{Alert, EventKind, Timestamp};
+use http::Request;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::host::Host;
+use crate::notify::{NotifyMode, deliver};
+use crate::rule_backend::MetricsBackend;
+use crate::scrape;
+use crate::shared::Shared;
+
+/// Alerts that wait to be posted; Prometheus' `--alertmanager.notification-queue-capacity`.
+const ALERT_QUEUE_MAX: usize = 10_000;
+/// Alerts in one post; Prometheus' maximum batch.
+const ALERT_BATCH_MAX: usize = 256;
+/// Prometheus' timeout for a post of alerts.
+const ALERT_POST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Rules of a slot are evaluated this much later, with the time of the slot: what is scraped at the same moment is in the store by
+/// then, as far as the network is fast. Prometheus leaves that order to the hashes of names.
+const SCRAPES_FIRST: Duration = Duration::from_millis(10);
+/// How often stores forget what is too old.
+const RETENTION: Duration = Duration::from_secs(600);
+
+/// Starts all tickers.
+pub(crate) fn start(shared: &Arc<Shared>, notify: NotifyMode) {
+    let prometheus = shared.env().on("prometheus");
+    let (sender, receiver) = mpsc::channel(ALERT_QUEUE_MAX);
+    prometheus.spawn(scrape::run(prometheus.clone(), Host(Arc::clone(shared)), shared.files().folder()));
+    prometheus.spawn(rules(prometheus.clone(), Arc::clone(shared), sender));
+    prometheus.spawn(post_alerts(prometheus.clone(), Arc::clone(shared), receiver));
+    let alertmanager = shared.env().on("alertmanager");
+    alertmanager.spawn(alerts(alertmanager.clone(), Arc::clone(shared), notify));
+    prometheus.spawn(retention(prometheus.clone(), Arc::clone(shared)));
+}
+
+async fn rules(env: Env, shared: Arc<Shared>, alerts: mpsc::Sender<Alert>) {
+    loop {
+        let deadline = shared.rules().next_deadline().map(|slot| slot + SCRAPES_FIRST);
+        wait_until(&env, deadline, &shared.rules_wake).await;
+        let effects = {
+            let mut rules = shared.rules();
+            rules.tick(env.now(), &mut MetricsBackend(&shared))
+        };
+        for effect in effects {
+            match effect {
+                RuleEffect::Event(kind) => env.record(kind),
+                RuleEffect::Send(list) => {
+                    for alert in list {
+                        if alerts.try_send(alert).is_err() {
+                            shared.count("prometheus_notifications_dropped_total", 1);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Waits until `deadline`, or until somebody says that it may have changed.
+async fn wait_until(env: &Env, deadline: Option<Timestamp>, wake: &tokio::sync::Notify) {
+    let timer = async {
+        match deadline {
+            Some(deadline) => env.clock().sleep_until(deadline).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = timer => {}
+        () = wake.notified() => {}
+    }
+}
+
+async fn post_alerts(env: Env, shared: Arc<Shared>, mut waiting: mpsc::Receiver<Alert>) {
+    let client = env.http_client();
+    loop {
+        let mut batch = Vec::new();
+        if waiting.recv_many(&mut batch, ALERT_BATCH_MAX).await == 0 {
+            return;
+        }
+        let addresses = alertmanager_urls(&shared);
+        let body = Bytes::from(json!(batch.iter().map(posted).collect::<Vec<_>>()).to_string());
+        for url in addresses {
+            shared.count("prometheus_notifications_sent_total", batch.len() as u64);
+            if let Err(error) = post(&client, &url, body.clone()).await {
+                // Lost alerts are sent again by the rules' resend delay, as in Prometheus.
+                shared.count("prometheus_notifications_errors_total", batch.len() as u64);
+                env.record(EventKind::Note { text: format!("alerts could not be sent to {url}: {error}") });
+            }
+        }
+    }
+}
+
+pub(crate) fn alertmanager_urls(shared: &Shared) -> Vec<String> {
+    let files = shared.files();
+    let Ok(config) = files.prometheus_config() else { return Vec::new() };
+    let managers = config.alerting.alertmanagers.iter();
+    managers
+        .flat_map(|own| {
+            let targets = own.static_configs.iter().flat_map(|group| &group.targets);
+            targets.map(move |target| format!("{}://{target}{}/api/v2/alerts", own.scheme, own.path_prefix.trim_end_matches('/')))
+        })
+        .collect()
+}
+
+fn posted(alert: &Alert) -> serde_json::Value {
+    json!({
+        "labels": alert.labels,
+        "annotations": alert.annotations,
+        "startsAt": alert.starts_at.to_string(),
+        "endsAt": alert.ends_at.to_string(),
+        "generatorURL": alert.generator_url,
+    })
+}
+
+async fn post(client: &HttpClient, url: &str, body: Bytes) -> Result<(), String> {
+    let request = Request::post(url)
+        .header("content-type", "application/json")
+        .body(body)
+        .map_err(|error| error.to_string())?;
+    let answer = client.send(request, ALERT_POST_TIMEOUT).await.map_err(|error| error.to_string())?;
+    if answer.status().is_success() {
+        Ok(())
+    } else {
+        Err(format!("bad response status {}: {}", answer.status(), String::from_utf8_lossy(answer.body())))
+    }
+}
+
+async fn alerts(env: Env, shared: Arc<Shared>, notify: NotifyMode) {
+    let client = env.http_client();
+    loop {
+        let deadline = shared.alerts().next_deadline();
+        wait_until(&env, deadline, &shared.alerts_wake).await;
+        let effects = shared.alerts().tick(env.now());
+        for effect in effects {
+            match effect {
+                AlertEffect::Notify(notification) => {
+                    env.spawn(deliver(Arc::clone(&shared), client.clone(), notify.clone(), notification));
+                }
+                AlertEffect::Suppressed(suppressed) => {
+                    env.record(EventKind::NotificationMuted {
+                        receiver: suppressed.receiver,
+                        alerts: suppressed.alerts,
+                        reason: suppressed.by.as_str().to_owned(),
+                    });
+                }
+                AlertEffect::GaveUp { integration, attempts, error, .. } => env.record(EventKind::NotificationFailed {
+                    receiver: integration.receiver,
+                    integration: integration.kind.to_owned(),
+                    error: format!("given up after {attempts} attempts: {error}"),
+                }),
+            }
+        }
+    }
+}
+
+async fn retention(env: Env, shared: Arc<Shared>) {
+    loop {
+        env.clock().sleep(RETENTION).await;
+        let now = env.now();
+        shared.metrics().enforce_retention(now.as_millis());
+        shared.traces().tick(now);
+        shared.logs().apply_retention(now);
+    }
+}
