@@ -40,15 +40,29 @@ pub fn check(root: &Path, names: &[String]) -> Result<CheckReport, Failure> {
     let known = feature_names(root);
     for name in names {
         if !known.contains(name) {
-            let message = format!("no game day is called {name:?} in {}", root.join("features").display());
-            return Err(Failure::scenario(message).did_you_mean(name, known.iter().map(String::as_str)));
+            let message = format!(
+                "no game day is called {name:?} in {}",
+                root.join("features").display()
+            );
+            return Err(
+                Failure::scenario(message).did_you_mean(name, known.iter().map(String::as_str))
+            );
         }
     }
     if known.is_empty() {
-        return Err(Failure::scenario(format!("no game day in {}", root.join("features").display()))
-            .hinted("`gameday init DIR` writes a starter project"));
+        return Err(Failure::scenario(format!(
+            "no game day in {}",
+            root.join("features").display()
+        ))
+        .hinted("`gameday init DIR` writes a starter project"));
     }
-    let mut checker = Checker { root, report: CheckReport::default(), alerts: BTreeMap::new(), fired: BTreeSet::new(), seen: BTreeSet::new() };
+    let mut checker = Checker {
+        root,
+        report: CheckReport::default(),
+        alerts: BTreeMap::new(),
+        fired: BTreeSet::new(),
+        seen: BTreeSet::new(),
+    };
     for name in if names.is_empty() { &known } else { names } {
         checker.game_day(name);
     }
@@ -68,12 +82,25 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn finish(mut self) -> CheckReport {
-        self.report.never_fired = self.alerts.keys().filter(|name| !self.fired.contains(*name)).cloned().collect();
-        self.report.alerts =
-            self.alerts.iter().map(|(name, place)| KnownAlert { name: name.clone(), place: place.clone() }).collect();
+        self.report.never_fired = self
+            .alerts
+            .keys()
+            .filter(|name| !self.fired.contains(*name))
+            .cloned()
+            .collect();
+        self.report.alerts = self
+            .alerts
+            .iter()
+            .map(|(name, place)| KnownAlert {
+                name: name.clone(),
+                place: place.clone(),
+            })
+            .collect();
         // The same file may be under test in several game days; its mistakes are told once.
         let mut told = BTreeSet::new();
-        self.report.errors.retain(|error| told.insert(error.clone()));
+        self.report
+            .errors
+            .retain(|error| told.insert(error.clone()));
         self.report
     }
 
@@ -92,7 +119,10 @@ impl Checker<'_> {
             self.error(failure);
         }
         let Some(own) = game_day_of(&feature) else {
-            return self.error(format!("{}: no step starts a game day: Given the game day \"...\"", path.display()));
+            return self.error(format!(
+                "{}: no step starts a game day: Given the game day \"...\"",
+                path.display()
+            ));
         };
         let scenario = match Scenario::load(self.root, own) {
             Ok(scenario) => scenario,
@@ -114,19 +144,36 @@ impl Checker<'_> {
                 self.error(failure);
                 continue;
             }
-            let Ok(role) = fault.service.parse::<Role>() else { continue };
+            let Ok(role) = fault.service.parse::<Role>() else {
+                continue;
+            };
             let mut json = Map::new();
             json.insert("type".to_owned(), Value::from(fault.kind.as_str()));
-            json.insert("lease".to_owned(), Value::from(format_duration(fault.lease)));
-            json.extend(fault.with.iter().map(|(key, value)| (key.clone(), value.clone())));
+            json.insert(
+                "lease".to_owned(),
+                Value::from(format_duration(fault.lease)),
+            );
+            json.extend(
+                fault
+                    .with
+                    .iter()
+                    .map(|(key, value)| (key.clone(), value.clone())),
+            );
             let around = Surroundings::of(&ServiceConfig::of(role));
             if let Err(error) = FaultSpec::read(&Value::Object(json), &around) {
                 self.error(format!("{path}: fault {name:?}: {error}"));
             }
         }
-        let conditions = scenario.settings.abort.iter().map(|own| ("abort condition", own.expr.clone()));
+        let conditions = scenario
+            .settings
+            .abort
+            .iter()
+            .map(|own| ("abort condition", own.expr.clone()));
         let objectives = scenario.settings.slos.iter().flat_map(|slo| {
-            let events = slo.events.iter().map(|events| ("objective", events.replace("$window", "5m")));
+            let events = slo
+                .events
+                .iter()
+                .map(|events| ("objective", events.replace("$window", "5m")));
             std::iter::once(("objective", slo.bad_ratio_over("5m"))).chain(events)
         });
         let queries: Vec<(&str, String)> = conditions.chain(objectives).collect();
@@ -139,7 +186,13 @@ impl Checker<'_> {
 
     /// Checks the files under test and gives the rule files that could be read.
     fn files(&mut self, scenario: &Scenario, files: &StackFiles) -> Vec<RuleFile> {
-        let folder = scenario.settings.config.as_ref().map_or(String::new(), |config| scenario.dir.join(config).display().to_string());
+        let folder = scenario
+            .settings
+            .config
+            .as_ref()
+            .map_or(String::new(), |config| {
+                scenario.dir.join(config).display().to_string()
+            });
         let is_new = self.seen.insert(folder);
         if let Err(error) = files.prometheus_config() {
             self.error(error);
@@ -160,9 +213,13 @@ impl Checker<'_> {
         };
         for file in &rules {
             for rule in file.groups.iter().flat_map(|group| &group.rules) {
-                let RuleKind::Alerting { annotations, .. } = &rule.kind else { continue };
+                let RuleKind::Alerting { annotations, .. } = &rule.kind else {
+                    continue;
+                };
                 let place = format!("{}:{}", file.path, rule.at.line);
-                self.alerts.entry(rule.name.clone()).or_insert_with(|| place.clone());
+                self.alerts
+                    .entry(rule.name.clone())
+                    .or_insert_with(|| place.clone());
                 if is_new {
                     self.alert(&place, rule, annotations, files);
                     if let Some(routes) = &routes {
@@ -174,17 +231,35 @@ impl Checker<'_> {
         rules
     }
 
-    fn alert(&mut self, place: &str, rule: &RuleDefinition, annotations: &[(String, String)], files: &StackFiles) {
-        let url = annotations.iter().find(|(name, _)| name == "runbook_url").map(|(_, value)| value.as_str());
+    fn alert(
+        &mut self,
+        place: &str,
+        rule: &RuleDefinition,
+        annotations: &[(String, String)],
+        files: &StackFiles,
+    ) {
+        let url = annotations
+            .iter()
+            .find(|(name, _)| name == "runbook_url")
+            .map(|(_, value)| value.as_str());
         let Some(url) = url.filter(|url| !url.is_empty()) else {
-            return self.error(format!("{place}: alert {} has no annotation runbook_url", rule.name));
+            return self.error(format!(
+                "{place}: alert {} has no annotation runbook_url",
+                rule.name
+            ));
         };
         let Some(text) = files.runbook(url) else {
-            return self.error(format!("{place}: alert {}: runbook {url} does not exist", rule.name));
+            return self.error(format!(
+                "{place}: alert {}: runbook {url} does not exist",
+                rule.name
+            ));
         };
         let missing = runbook::missing_sections(&text);
         if !missing.is_empty() {
-            self.error(format!("{url}: it lacks the sections: {}", missing.join(", ")));
+            self.error(format!(
+                "{url}: it lacks the sections: {}",
+                missing.join(", ")
+            ));
         }
         for query in runbook::queries(&text) {
             let outcome = match query.language.as_str() {
@@ -193,41 +268,89 @@ impl Checker<'_> {
                 _ => gameday_server::check_traceql(&query.text),
             };
             if let Err(error) = outcome {
-                self.error(format!("{url}:{}: {} query: {error}", query.line, query.language));
+                self.error(format!(
+                    "{url}:{}: {} query: {error}",
+                    query.line, query.language
+                ));
             }
         }
     }
 
     fn route(&mut self, place: &str, rule: &RuleDefinition, routes: &gameday_server::RouteCheck) {
-        let labels = Labels::new(rule.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()))).with("alertname", &rule.name);
+        let labels = Labels::new(
+            rule.labels
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        )
+        .with("alertname", &rule.name);
         if routes.receivers_of(&labels).is_empty() {
-            self.error(format!("{place}: alert {} reaches no receiver that notifies anybody", rule.name));
+            self.error(format!(
+                "{place}: alert {} reaches no receiver that notifies anybody",
+                rule.name
+            ));
         }
     }
 
     /// Names in the steps that stand for something: a slip here would fail only in the middle of the run.
-    fn names_in_steps(&mut self, feature: &Feature, path: &Path, scenario: &Scenario, files: &StackFiles, rules: &[RuleFile]) {
-        let alerts: BTreeSet<&str> =
-            rules.iter().flat_map(|file| &file.groups).flat_map(|group| &group.rules).map(|rule| rule.name.as_str()).collect();
+    fn names_in_steps(
+        &mut self,
+        feature: &Feature,
+        path: &Path,
+        scenario: &Scenario,
+        files: &StackFiles,
+        rules: &[RuleFile],
+    ) {
+        let alerts: BTreeSet<&str> = rules
+            .iter()
+            .flat_map(|file| &file.groups)
+            .flat_map(|group| &group.rules)
+            .map(|rule| rule.name.as_str())
+            .collect();
         let receivers: Vec<String> = files
             .alertmanager_config()
             .map(|config| config.receiver_names().map(str::to_owned).collect())
             .unwrap_or_default();
         for step in steps_of(feature) {
-            let place = format!("{}:{}:{}", path.display(), step.position.line, step.position.col);
+            let place = format!(
+                "{}:{}:{}",
+                path.display(),
+                step.position.line,
+                step.position.col
+            );
             let value = &step.value;
             for (word, known) in [
                 ("alert", alerts.iter().copied().collect::<Vec<_>>()),
                 ("receiver", receivers.iter().map(String::as_str).collect()),
-                ("fault", scenario.settings.faults.keys().map(String::as_str).collect()),
-                ("the burn rate of", scenario.settings.slos.iter().map(|slo| slo.name.as_str()).collect()),
+                (
+                    "fault",
+                    scenario
+                        .settings
+                        .faults
+                        .keys()
+                        .map(String::as_str)
+                        .collect(),
+                ),
+                (
+                    "the burn rate of",
+                    scenario
+                        .settings
+                        .slos
+                        .iter()
+                        .map(|slo| slo.name.as_str())
+                        .collect(),
+                ),
             ] {
                 for name in quoted_after(value, word) {
                     if !known.is_empty() && !known.contains(&name) {
-                        let failure = Failure::scenario(format!("{place}: unknown {}: {name:?}", word.trim_start_matches("the ")));
+                        let failure = Failure::scenario(format!(
+                            "{place}: unknown {}: {name:?}",
+                            word.trim_start_matches("the ")
+                        ));
                         self.error(failure.did_you_mean(name, known.iter().copied()));
                     }
-                    if word == "alert" && (value.contains("be firing") || value.contains("have fired")) {
+                    if word == "alert"
+                        && (value.contains("be firing") || value.contains("have fired"))
+                    {
                         self.fired.insert(name.to_owned());
                     }
                 }
@@ -239,8 +362,12 @@ impl Checker<'_> {
 /// The quoted texts that follow `word`: `alert "X"`.
 fn quoted_after<'t>(text: &'t str, word: &str) -> Vec<&'t str> {
     let pattern = format!("{word} \"");
-    let starts = text.match_indices(&pattern).map(|(start, _)| start + pattern.len());
-    starts.filter_map(|start| text[start..].split_once('"').map(|(name, _)| name)).collect()
+    let starts = text
+        .match_indices(&pattern)
+        .map(|(start, _)| start + pattern.len());
+    starts
+        .filter_map(|start| text[start..].split_once('"').map(|(name, _)| name))
+        .collect()
 }
 
 #[cfg(test)]
@@ -249,7 +376,10 @@ mod tests {
 
     #[test]
     fn quoted_names_are_found() {
-        assert_eq!(quoted_after("alert \"A\" before alert \"B\" of fault \"C\"", "alert"), ["A", "B"]);
+        assert_eq!(
+            quoted_after("alert \"A\" before alert \"B\" of fault \"C\"", "alert"),
+            ["A", "B"]
+        );
         assert!(quoted_after("alert A", "alert").is_empty());
     }
 }

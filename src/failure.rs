@@ -42,7 +42,10 @@ pub const EXIT_CODES: [(u8, &str); 7] = [
     (2, "wrong usage"),
     (3, "invalid scenario, feature or file under test"),
     (4, "target unreachable"),
-    (5, "inconclusive: no load, no effect of the fault, or no data"),
+    (
+        5,
+        "inconclusive: no load, no effect of the fault, or no data",
+    ),
     (70, "a bug in gameday"),
 ];
 
@@ -60,7 +63,11 @@ pub struct Failure {
 impl Failure {
     /// A failure without hints.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hints: Vec::new() }
+        Self {
+            kind,
+            message: message.into(),
+            hints: Vec::new(),
+        }
     }
 
     /// A wrong command line.
@@ -102,7 +109,11 @@ impl Failure {
             Some(found) => self.hinted(format!("did you mean {found:?}?")),
             None => {
                 let all: Vec<&str> = known.into_iter().take(12).collect();
-                if all.is_empty() { self } else { self.hinted(format!("known names: {}", all.join(", "))) }
+                if all.is_empty() {
+                    self
+                } else {
+                    self.hinted(format!("known names: {}", all.join(", ")))
+                }
             }
         }
     }
@@ -116,7 +127,9 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        self.hints.iter().try_for_each(|hint| write!(f, "\n  hint: {hint}"))
+        self.hints
+            .iter()
+            .try_for_each(|hint| write!(f, "\n  hint: {hint}"))
     }
 }
 

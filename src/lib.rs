@@ -55,5 +55,10 @@ pub fn play(root: impl Into<PathBuf>, name: &str) -> Result<PlayedFeature, Failu
 /// Where it did not hold.
 pub fn assert_held(played: &PlayedFeature) {
     let told = || timeline::render_console(&played.record, timeline::ConsoleOptions::default());
-    assert!(played.failure.is_none(), "the game day {:?} did not hold:\n{}", played.record.name, told());
+    assert!(
+        played.failure.is_none(),
+        "the game day {:?} did not hold:\n{}",
+        played.record.name,
+        told()
+    );
 }

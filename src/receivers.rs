@@ -85,7 +85,10 @@ impl Receivers {
     pub async fn start(env: &Env) -> Result<Self, NetError> {
         let env = env.on("receivers");
         let listener = env.listen(&Self::address()).await?;
-        let receivers = Self { env: env.clone(), state: Arc::default() };
+        let receivers = Self {
+            env: env.clone(),
+            state: Arc::default(),
+        };
         let taking = receivers.clone();
         let service = tower::service_fn(move |request| {
             let receivers = taking.clone();
@@ -101,32 +104,59 @@ impl Receivers {
 
     async fn take(&self, request: Request<hyper::body::Incoming>) -> Response<Full<Bytes>> {
         let header = |name: &str| {
-            request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+            request
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+                .to_owned()
         };
         let (receiver, integration) = (header(RECEIVER_HEADER), header(INTEGRATION_HEADER));
-        let body = match Limited::new(request.into_body(), MESSAGE_BYTES_MAX).collect().await {
+        let body = match Limited::new(request.into_body(), MESSAGE_BYTES_MAX)
+            .collect()
+            .await
+        {
             Ok(body) => String::from_utf8_lossy(&body.to_bytes()).into_owned(),
             Err(_) => return answer(StatusCode::PAYLOAD_TOO_LARGE, "too large", None),
         };
-        let fault = self.lock().faults.get(&receiver).copied().unwrap_or_default();
+        let fault = self
+            .lock()
+            .faults
+            .get(&receiver)
+            .copied()
+            .unwrap_or_default();
         self.env.clock().sleep(fault.delay).await;
         if fault.down {
             // The nearest thing to a closed door once the request has been read: never answer.
             std::future::pending::<()>().await;
         }
-        let status = fault.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::OK);
+        let status = fault
+            .status
+            .and_then(|status| StatusCode::from_u16(status).ok())
+            .unwrap_or(StatusCode::OK);
         let reply = vendor_reply(&integration, status);
         let mut state = self.lock();
         if state.messages.len() < MESSAGES_MAX {
             let at = self.env.now();
-            state.messages.push(Message { at, receiver, integration, body, answered: status.as_u16() });
+            state.messages.push(Message {
+                at,
+                receiver,
+                integration,
+                body,
+                answered: status.as_u16(),
+            });
         }
         answer(status, reply, fault.retry_after_secs)
     }
 
     /// Everything that was accepted, in the order of arrival.
     pub fn accepted(&self) -> Vec<Message> {
-        self.lock().messages.iter().filter(|message| message.answered < 300).cloned().collect()
+        self.lock()
+            .messages
+            .iter()
+            .filter(|message| message.answered < 300)
+            .cloned()
+            .collect()
     }
 
     /// Makes `receiver` misbehave, or well again.
@@ -139,11 +169,17 @@ impl Receivers {
     }
 }
 
-fn answer(status: StatusCode, body: &'static str, retry_after_secs: Option<u64>) -> Response<Full<Bytes>> {
+fn answer(
+    status: StatusCode,
+    body: &'static str,
+    retry_after_secs: Option<u64>,
+) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
     *response.status_mut() = status;
     if let Some(secs) = retry_after_secs {
-        response.headers_mut().insert(http::header::RETRY_AFTER, secs.into());
+        response
+            .headers_mut()
+            .insert(http::header::RETRY_AFTER, secs.into());
     }
     response
 }
@@ -170,19 +206,35 @@ impl Message {
         let json: Option<Value> = serde_json::from_str(&self.body).ok();
         if let Some(alerts) = json.as_ref().and_then(|body| body["alerts"].as_array()) {
             let own = |entry: &&Value| entry["labels"]["alertname"] == alert;
-            let firing = alerts.iter().filter(own).any(|entry| entry["status"] == "firing");
+            let firing = alerts
+                .iter()
+                .filter(own)
+                .any(|entry| entry["status"] == "firing");
             let mentioned = alerts.iter().any(|entry| own(&entry));
-            return mentioned.then_some(if firing { MessageStatus::Firing } else { MessageStatus::Resolved });
+            return mentioned.then_some(if firing {
+                MessageStatus::Firing
+            } else {
+                MessageStatus::Resolved
+            });
         }
         if !contains_word(&self.body, alert) {
             return None;
         }
-        let colour = json.as_ref().and_then(|body| body["attachments"][0]["color"].as_str());
+        let colour = json
+            .as_ref()
+            .and_then(|body| body["attachments"][0]["color"].as_str());
         let resolved = match colour {
             Some(colour) => colour == "good",
-            None => self.body.contains("[RESOLVED]") || self.body.contains("\"event_action\":\"resolve\""),
+            None => {
+                self.body.contains("[RESOLVED]")
+                    || self.body.contains("\"event_action\":\"resolve\"")
+            }
         };
-        Some(if resolved { MessageStatus::Resolved } else { MessageStatus::Firing })
+        Some(if resolved {
+            MessageStatus::Resolved
+        } else {
+            MessageStatus::Firing
+        })
     }
 
     /// Whether a person who reads the message can see `text` (JSON escapes are undone first).
@@ -244,15 +296,29 @@ mod tests {
 
     #[test]
     fn slack_is_read_as_a_person_reads_it() {
-        let firing = message("slack", r#"{"attachments":[{"color":"danger","title":"[FIRING:1] LatencyFastBurn"}]}"#);
-        assert_eq!(firing.status_of("LatencyFastBurn"), Some(MessageStatus::Firing));
+        let firing = message(
+            "slack",
+            r#"{"attachments":[{"color":"danger","title":"[FIRING:1] LatencyFastBurn"}]}"#,
+        );
+        assert_eq!(
+            firing.status_of("LatencyFastBurn"),
+            Some(MessageStatus::Firing)
+        );
         assert_eq!(firing.status_of("Latency"), None);
-        let resolved = message("slack", r#"{"attachments":[{"color":"good","title":"LatencyFastBurn"}]}"#);
-        assert_eq!(resolved.status_of("LatencyFastBurn"), Some(MessageStatus::Resolved));
+        let resolved = message(
+            "slack",
+            r#"{"attachments":[{"color":"good","title":"LatencyFastBurn"}]}"#,
+        );
+        assert_eq!(
+            resolved.status_of("LatencyFastBurn"),
+            Some(MessageStatus::Resolved)
+        );
     }
 
     #[test]
     fn escapes_are_undone() {
-        assert!(message("slack", r#"{"text":"a \"b\" http:\/\/c\/d"}"#).shows("a \"b\" http://c/d"));
+        assert!(
+            message("slack", r#"{"text":"a \"b\" http:\/\/c\/d"}"#).shows("a \"b\" http://c/d")
+        );
     }
 }

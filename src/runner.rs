@@ -21,7 +21,8 @@ use crate::failure::{Failure, FailureKind};
 use crate::scenario::{Scenario, read_limited};
 use crate::steps::{self, Arguments, StepKind};
 use crate::timeline::{
-    ClockKind, Outcome, Place, RunRecord, ScenarioRecord, StepFailure, StepRecord, StepStatus, Verdict,
+    ClockKind, Outcome, Place, RunRecord, ScenarioRecord, StepFailure, StepRecord, StepStatus,
+    Verdict,
 };
 use crate::world::{ClockChoice, PlayedStep, RunOptions, StepError, World};
 
@@ -44,10 +45,16 @@ const NEAREST_EVENTS: usize = 5;
 /// # Errors
 /// Where the feature or its scenario is missing or invalid. What fails while it is played is part of the record.
 pub fn play_named(options: &RunOptions, name: &str) -> Result<PlayedFeature, Failure> {
-    let path = options.root.join("features").join(format!("{name}.feature"));
+    let path = options
+        .root
+        .join("features")
+        .join(format!("{name}.feature"));
     if !path.is_file() {
         let known = feature_names(&options.root);
-        let message = format!("no game day is called {name:?}: {} is missing", path.display());
+        let message = format!(
+            "no game day is called {name:?}: {} is missing",
+            path.display()
+        );
         return Err(Failure::scenario(message).did_you_mean(name, known.iter().map(String::as_str)));
     }
     play_file(options, &path)
@@ -55,9 +62,16 @@ pub fn play_named(options: &RunOptions, name: &str) -> Result<PlayedFeature, Fai
 
 /// The names of all features under `root`, sorted.
 pub fn feature_names(root: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(root.join("features")) else { return Vec::new() };
-    let name_of = |path: PathBuf| (path.extension()? == "feature").then(|| Some(path.file_stem()?.to_str()?.to_owned()))?;
-    let mut names: Vec<String> = entries.flatten().filter_map(|entry| name_of(entry.path())).collect();
+    let Ok(entries) = std::fs::read_dir(root.join("features")) else {
+        return Vec::new();
+    };
+    let name_of = |path: PathBuf| {
+        (path.extension()? == "feature").then(|| Some(path.file_stem()?.to_str()?.to_owned()))?
+    };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| name_of(entry.path()))
+        .collect();
     names.sort();
     names
 }
@@ -69,14 +83,28 @@ pub fn feature_names(root: &Path) -> Vec<String> {
 pub fn play_file(options: &RunOptions, path: &Path) -> Result<PlayedFeature, Failure> {
     let feature = read_feature(path)?;
     check_steps(&feature, path)?;
-    let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let scenario = game_day_of(&feature).map(|own| Scenario::load(&options.root, own)).transpose()?;
-    let epoch = scenario.as_ref().map_or(Timestamp::EPOCH, |scenario| scenario.settings.epoch);
+    let name = path
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let scenario = game_day_of(&feature)
+        .map(|own| Scenario::load(&options.root, own))
+        .transpose()?;
+    let epoch = scenario
+        .as_ref()
+        .map_or(Timestamp::EPOCH, |scenario| scenario.settings.epoch);
     let mut record = RunRecord::new(name, feature.name.clone(), epoch);
-    record.description = feature.description.clone().unwrap_or_default().trim().to_owned();
+    record.description = feature
+        .description
+        .clone()
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
     if let Some(scenario) = &scenario {
         record.title.clone_from(&scenario.settings.title);
-        record.description.clone_from(&scenario.settings.description);
+        record
+            .description
+            .clone_from(&scenario.settings.description);
         record.seed = options.seed.unwrap_or(scenario.settings.seed);
     }
     record.clock = match options.clock {
@@ -94,7 +122,12 @@ pub fn play_file(options: &RunOptions, path: &Path) -> Result<PlayedFeature, Fai
     if let Some(first) = record.scenarios.first() {
         record.epoch = first.started;
     }
-    record.ended = record.scenarios.iter().map(|scenario| scenario.ended).max().unwrap_or(record.epoch);
+    record.ended = record
+        .scenarios
+        .iter()
+        .map(|scenario| scenario.ended)
+        .max()
+        .unwrap_or(record.epoch);
     record.conclude();
     if record.scenarios.is_empty() {
         failure = Some(FailureKind::Inconclusive);
@@ -115,10 +148,23 @@ pub(crate) fn read_feature(path: &Path) -> Result<Feature, Failure> {
 
 /// All steps of a feature with their places, those of the backgrounds included.
 pub(crate) fn steps_of(feature: &Feature) -> Vec<&gherkin::Step> {
-    let background = feature.background.iter().flat_map(|background| &background.steps);
-    let rule_background = feature.rules.iter().filter_map(|rule| rule.background.as_ref()).flat_map(|background| &background.steps);
-    let scenarios = feature.scenarios.iter().chain(feature.rules.iter().flat_map(|rule| &rule.scenarios));
-    background.chain(rule_background).chain(scenarios.flat_map(|scenario| &scenario.steps)).collect()
+    let background = feature
+        .background
+        .iter()
+        .flat_map(|background| &background.steps);
+    let rule_background = feature
+        .rules
+        .iter()
+        .filter_map(|rule| rule.background.as_ref())
+        .flat_map(|background| &background.steps);
+    let scenarios = feature
+        .scenarios
+        .iter()
+        .chain(feature.rules.iter().flat_map(|rule| &rule.scenarios));
+    background
+        .chain(rule_background)
+        .chain(scenarios.flat_map(|scenario| &scenario.steps))
+        .collect()
 }
 
 fn kind_of(step: &gherkin::Step) -> StepKind {
@@ -137,8 +183,17 @@ pub(crate) fn check_steps(feature: &Feature, path: &Path) -> Result<(), Failure>
         .filter(|step| !step.value.contains('<'))
         .find(|step| steps::find(kind_of(step), &step.value).is_none());
     let Some(step) = unknown else { return Ok(()) };
-    let place = format!("{}:{}:{}", path.display(), step.position.line, step.position.col);
-    let failure = Failure::scenario(format!("{place}: unknown step: {} {}", step.keyword.trim(), step.value));
+    let place = format!(
+        "{}:{}:{}",
+        path.display(),
+        step.position.line,
+        step.position.col
+    );
+    let failure = Failure::scenario(format!(
+        "{place}: unknown step: {} {}",
+        step.keyword.trim(),
+        step.value
+    ));
     let failure = match steps::nearest_example(&step.value) {
         Some(example) => failure.hinted(format!("did you mean: {example}")),
         None => failure,
@@ -148,12 +203,20 @@ pub(crate) fn check_steps(feature: &Feature, path: &Path) -> Result<(), Failure>
 
 /// The game day that a feature plays.
 pub(crate) fn game_day_of(feature: &Feature) -> Option<&str> {
-    steps_of(feature).into_iter().find_map(|step| step.value.strip_prefix("the game day \"")?.strip_suffix('"'))
+    steps_of(feature).into_iter().find_map(|step| {
+        step.value
+            .strip_prefix("the game day \"")?
+            .strip_suffix('"')
+    })
 }
 
 type Played = Rc<RefCell<Vec<(ScenarioRecord, Option<FailureKind>)>>>;
 
-fn play(options: &RunOptions, feature: Feature, path: &Path) -> Vec<(ScenarioRecord, Option<FailureKind>)> {
+fn play(
+    options: &RunOptions,
+    feature: Feature,
+    path: &Path,
+) -> Vec<(ScenarioRecord, Option<FailureKind>)> {
     let played: Played = Rc::default();
     let mut collection = Collection::new();
     for (regex, step) in steps::compiled() {
@@ -177,7 +240,8 @@ fn play(options: &RunOptions, feature: Feature, path: &Path) -> Vec<(ScenarioRec
             results.borrow_mut().push(written);
             futures::future::ready(()).boxed_local()
         });
-    let cucumber: Cucumber<World, _, Feature, _, _, cli::Empty> = Cucumber::custom(OneFeature, runner, Silent).with_default_cli();
+    let cucumber: Cucumber<World, _, Feature, _, _, cli::Empty> =
+        Cucumber::custom(OneFeature, runner, Silent).with_default_cli();
     // The writer that comes back has nothing to tell.
     let _ = futures::executor::block_on(cucumber.run(feature));
     played.take()
@@ -203,7 +267,12 @@ struct Silent;
 impl Writer<World> for Silent {
     type Cli = cli::Empty;
 
-    async fn handle_event(&mut self, _: parser::Result<Event<cucumber::event::Cucumber<World>>>, _: &cli::Empty) {}
+    async fn handle_event(
+        &mut self,
+        _: parser::Result<Event<cucumber::event::Cucumber<World>>>,
+        _: &cli::Empty,
+    ) {
+    }
 }
 
 impl cucumber::writer::Normalized for Silent {}
@@ -232,22 +301,40 @@ fn play_step(world: &mut World, step: &gherkin::Step) -> Result<(), String> {
     world.step_text.clone_from(&step.value);
     let outcome = match steps::find(kind_of(step), &step.value) {
         Some((definition, texts)) => {
-            let table = step.table.as_ref().map(|table| table.rows.clone()).unwrap_or_default();
+            let table = step
+                .table
+                .as_ref()
+                .map(|table| table.rows.clone())
+                .unwrap_or_default();
             (definition.play)(world, &Arguments::new(texts, table))
         }
         None => Err(StepError::invalid("nobody knows this step")),
     };
     // The step that starts the game begins with it.
-    let started = if started == Timestamp::EPOCH { world.now() } else { started };
+    let started = if started == Timestamp::EPOCH {
+        world.now()
+    } else {
+        started
+    };
     if let Some(game) = &world.game {
         let step_line = format!("{} {}", step.keyword.trim(), step.value);
         game.note(match &outcome {
-            Ok(observed) => EventKind::StepPassed { step: step_line, observed: observed.clone() },
-            Err(error) => EventKind::StepFailed { step: step_line, reason: error.to_string() },
+            Ok(observed) => EventKind::StepPassed {
+                step: step_line,
+                observed: observed.clone(),
+            },
+            Err(error) => EventKind::StepFailed {
+                step: step_line,
+                reason: error.to_string(),
+            },
         });
     }
     let told = outcome.as_ref().err().map(ToString::to_string);
-    world.played.push(PlayedStep { started, ended: world.now(), outcome });
+    world.played.push(PlayedStep {
+        started,
+        ended: world.now(),
+        outcome,
+    });
     told.map_or(Ok(()), Err)
 }
 
@@ -259,13 +346,23 @@ fn write_down(
     world: Option<&mut World>,
     path: &Path,
 ) -> (ScenarioRecord, Option<FailureKind>) {
-    let mut record = ScenarioRecord::new(feature.name.clone(), scenario.name.clone(), Timestamp::EPOCH);
+    let mut record = ScenarioRecord::new(
+        feature.name.clone(),
+        scenario.name.clone(),
+        Timestamp::EPOCH,
+    );
     record.place = place(path, scenario.position);
     let Some(world) = world else {
-        record.verdict = Verdict::new(Outcome::Error, [format!("the scenario could not be started: {finished:?}")]);
+        record.verdict = Verdict::new(
+            Outcome::Error,
+            [format!("the scenario could not be started: {finished:?}")],
+        );
         return (record, Some(FailureKind::Internal));
     };
-    let mut error = world.played.iter().find_map(|step| step.outcome.as_ref().err().cloned());
+    let mut error = world
+        .played
+        .iter()
+        .find_map(|step| step.outcome.as_ref().err().cloned());
     let aborted = world.game.as_ref().is_some_and(|game| game.aborted());
     if let Some(game) = &mut world.game {
         if error.is_none() {
@@ -280,7 +377,10 @@ fn write_down(
         .collect();
     if error.is_none() && !matches!(finished, ScenarioFinished::StepPassed) {
         // A panic that is not a step's own way to fail is a bug, whatever its words are.
-        error = Some(StepError::internal(format!("the scenario ended before its last step: {}", describe(finished))));
+        error = Some(StepError::internal(format!(
+            "the scenario ended before its last step: {}",
+            describe(finished)
+        )));
     }
     let kind = error.as_ref().map(|error| error.kind);
     record.verdict = verdict(error.as_ref(), aborted);
@@ -297,12 +397,17 @@ fn describe(finished: &ScenarioFinished) -> String {
 }
 
 fn verdict(error: Option<&StepError>, aborted: bool) -> Verdict {
-    let Some(error) = error else { return Verdict::held() };
+    let Some(error) = error else {
+        return Verdict::held();
+    };
     let outcome = match error.kind {
         _ if aborted => Outcome::Aborted,
         FailureKind::Assertion => Outcome::Failed,
         FailureKind::Inconclusive => Outcome::Inconclusive,
-        FailureKind::Usage | FailureKind::Scenario | FailureKind::Target | FailureKind::Internal => Outcome::Error,
+        FailureKind::Usage
+        | FailureKind::Scenario
+        | FailureKind::Target
+        | FailureKind::Internal => Outcome::Error,
     };
     Verdict::new(outcome, [error.to_string()])
 }
@@ -312,8 +417,14 @@ fn all_steps<'a>(
     rule: Option<&'a gherkin::Rule>,
     scenario: &'a gherkin::Scenario,
 ) -> impl Iterator<Item = &'a gherkin::Step> {
-    let background = feature.background.iter().flat_map(|background| &background.steps);
-    let rule_background = rule.and_then(|rule| rule.background.as_ref()).into_iter().flat_map(|background| &background.steps);
+    let background = feature
+        .background
+        .iter()
+        .flat_map(|background| &background.steps);
+    let rule_background = rule
+        .and_then(|rule| rule.background.as_ref())
+        .into_iter()
+        .flat_map(|background| &background.steps);
     background.chain(rule_background).chain(&scenario.steps)
 }
 
@@ -321,9 +432,22 @@ fn place(path: &Path, position: gherkin::LineCol) -> Place {
     Place::new(path.display().to_string(), position.line)
 }
 
-fn step_record(step: &gherkin::Step, played: Option<&PlayedStep>, path: &Path, record: &ScenarioRecord) -> StepRecord {
-    let mut own = StepRecord::new(step.keyword.trim(), step.value.clone(), place(path, step.position));
-    own.table = step.table.as_ref().map(|table| table.rows.clone()).unwrap_or_default();
+fn step_record(
+    step: &gherkin::Step,
+    played: Option<&PlayedStep>,
+    path: &Path,
+    record: &ScenarioRecord,
+) -> StepRecord {
+    let mut own = StepRecord::new(
+        step.keyword.trim(),
+        step.value.clone(),
+        place(path, step.position),
+    );
+    own.table = step
+        .table
+        .as_ref()
+        .map(|table| table.rows.clone())
+        .unwrap_or_default();
     let Some(played) = played else { return own };
     own.started = played.started;
     own.ended = played.ended;
@@ -333,12 +457,23 @@ fn step_record(step: &gherkin::Step, played: Option<&PlayedStep>, path: &Path, r
             own.observed.clone_from(observed);
         }
         Err(error) => {
-            own.status =
-                if error.kind == FailureKind::Inconclusive { StepStatus::Inconclusive } else { StepStatus::Failed };
+            own.status = if error.kind == FailureKind::Inconclusive {
+                StepStatus::Inconclusive
+            } else {
+                StepStatus::Failed
+            };
             own.observed.clone_from(&error.observed);
-            let before = record.events.iter().filter(|event| event.at <= played.ended);
+            let before = record
+                .events
+                .iter()
+                .filter(|event| event.at <= played.ended);
             let mut nearest: Vec<u64> = before
-                .filter(|event| !matches!(event.kind, EventKind::StepPassed { .. } | EventKind::StepFailed { .. }))
+                .filter(|event| {
+                    !matches!(
+                        event.kind,
+                        EventKind::StepPassed { .. } | EventKind::StepFailed { .. }
+                    )
+                })
                 .map(|event| event.seq)
                 .collect();
             let nearest = nearest.split_off(nearest.len().saturating_sub(NEAREST_EVENTS));
@@ -370,7 +505,11 @@ impl MaxBySeverity for Option<FailureKind> {
             Some(FailureKind::Target) => 4,
             Some(FailureKind::Internal) => 5,
         };
-        if severity(other) > severity(self) { other } else { self }
+        if severity(other) > severity(self) {
+            other
+        } else {
+            self
+        }
     }
 }
 

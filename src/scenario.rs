@@ -234,14 +234,19 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
     parse_duration(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
-fn optional_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+fn optional_duration<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
     duration(deserializer).map(Some)
 }
 
 fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
     let text = String::deserialize(deserializer)?;
-    parse_rfc3339(&text)
-        .ok_or_else(|| D::Error::custom(format!("invalid time {text:?}: expected for example \"2026-01-05T09:00:00Z\"")))
+    parse_rfc3339(&text).ok_or_else(|| {
+        D::Error::custom(format!(
+            "invalid time {text:?}: expected for example \"2026-01-05T09:00:00Z\""
+        ))
+    })
 }
 
 /// Reads `YYYY-MM-DDTHH:MM:SSZ`, with or without a fraction of a second; other offsets than UTC are refused.
@@ -251,7 +256,13 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<Timestamp> {
         None => (text.strip_suffix('Z')?, ""),
     };
     let shape = b"dddd-dd-ddTdd:dd:dd";
-    let is_shape = |(byte, wanted): (&u8, &u8)| if *wanted == b'd' { byte.is_ascii_digit() } else { byte == wanted };
+    let is_shape = |(byte, wanted): (&u8, &u8)| {
+        if *wanted == b'd' {
+            byte.is_ascii_digit()
+        } else {
+            byte == wanted
+        }
+    };
     if whole.len() != shape.len() || !whole.as_bytes().iter().zip(shape).all(is_shape) {
         return None;
     }
@@ -262,7 +273,12 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     let number = |range: std::ops::Range<usize>| whole[range].parse::<i64>().ok();
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
     let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 59 {
+    if !(1..=12).contains(&month)
+        || !(1..=31).contains(&day)
+        || hour > 23
+        || minute > 59
+        || second > 59
+    {
         return None;
     }
     // Days from the civil date (Howard Hinnant, "chrono-compatible low-level date algorithms").
@@ -270,7 +286,9 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     let era = shifted_year.div_euclid(400);
     let year_of_era = shifted_year.rem_euclid(400);
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
+    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100
+        + day_of_year
+        - 719_468;
     let secs = days * 86_400 + hour * 3600 + minute * 60 + second;
     Some(Timestamp::from_secs(secs) + Duration::from_nanos(nanos.unsigned_abs()))
 }
@@ -288,8 +306,13 @@ impl Scenario {
         let path = dir.join("scenario.yaml");
         if !path.is_file() {
             let known = Self::names(root);
-            let message = format!("no game day is called {name:?}: {} is missing", path.display());
-            return Err(Failure::scenario(message).did_you_mean(name, known.iter().map(String::as_str)));
+            let message = format!(
+                "no game day is called {name:?}: {} is missing",
+                path.display()
+            );
+            return Err(
+                Failure::scenario(message).did_you_mean(name, known.iter().map(String::as_str))
+            );
         }
         let text = read_limited(&path, SCENARIO_BYTES_MAX)?;
         Self::parse(name, dir, path, &text)
@@ -300,15 +323,23 @@ impl Scenario {
     /// # Errors
     /// Where it is no valid scenario.
     pub fn parse(name: &str, dir: PathBuf, path: PathBuf, text: &str) -> Result<Self, Failure> {
-        let settings: Settings = serde_saphyr::from_str(text).map_err(|error| yaml_failure(&path, text, &error))?;
-        let scenario = Self { name: name.to_owned(), dir, path, settings };
+        let settings: Settings =
+            serde_saphyr::from_str(text).map_err(|error| yaml_failure(&path, text, &error))?;
+        let scenario = Self {
+            name: name.to_owned(),
+            dir,
+            path,
+            settings,
+        };
         scenario.validate(text)?;
         Ok(scenario)
     }
 
     /// The names of all scenarios under `root`, sorted.
     pub fn names(root: &Path) -> Vec<String> {
-        let Ok(entries) = std::fs::read_dir(root.join("scenarios")) else { return Vec::new() };
+        let Ok(entries) = std::fs::read_dir(root.join("scenarios")) else {
+            return Vec::new();
+        };
         let mut names: Vec<String> = entries
             .flatten()
             .filter(|entry| entry.path().join("scenario.yaml").is_file())
@@ -320,30 +351,56 @@ impl Scenario {
 
     fn validate(&self, text: &str) -> Result<(), Failure> {
         let settings = &self.settings;
-        let invalid = |needle: &str, message: String| Err(Failure::scenario(format!("{}: {message}", self.place_of(text, needle))));
+        let invalid = |needle: &str, message: String| {
+            Err(Failure::scenario(format!(
+                "{}: {message}",
+                self.place_of(text, needle)
+            )))
+        };
         let rate = settings.load.requests_per_second;
         if !(rate.is_finite() && rate >= 0.0) {
-            return invalid("requests_per_second", format!("requests_per_second is {rate}: expected a number from 0 up"));
+            return invalid(
+                "requests_per_second",
+                format!("requests_per_second is {rate}: expected a number from 0 up"),
+            );
         }
         if !settings.load.mix.iter().any(|entry| entry.weight > 0.0) {
-            return invalid("mix", "the mix has no request with a weight over 0".to_owned());
+            return invalid(
+                "mix",
+                "the mix has no request with a weight over 0".to_owned(),
+            );
         }
         for entry in &settings.load.mix {
             if !entry.path.starts_with('/') {
-                return invalid(&entry.path, format!("path {:?} does not begin with \"/\"", entry.path));
+                return invalid(
+                    &entry.path,
+                    format!("path {:?} does not begin with \"/\"", entry.path),
+                );
             }
             if Method::from_bytes(entry.method.as_bytes()).is_err() {
-                return invalid(&entry.method, format!("{:?} is no HTTP method", entry.method));
+                return invalid(
+                    &entry.method,
+                    format!("{:?} is no HTTP method", entry.method),
+                );
             }
         }
         for slo in &settings.slos {
             if !(0.0..1.0).contains(&slo.objective) {
-                return invalid(&slo.name, format!("objective of {:?} is {}: expected 0 to 1, for example 0.99", slo.name, slo.objective));
+                return invalid(
+                    &slo.name,
+                    format!(
+                        "objective of {:?} is {}: expected 0 to 1, for example 0.99",
+                        slo.name, slo.objective
+                    ),
+                );
             }
         }
         for (name, fault) in &settings.faults {
             if fault.lease.is_zero() {
-                return invalid(name, format!("the lease of fault {name:?} is zero: it would end before it began"));
+                return invalid(
+                    name,
+                    format!("the lease of fault {name:?} is zero: it would end before it began"),
+                );
             }
         }
         Ok(())
@@ -388,7 +445,10 @@ impl Scenario {
             base_url: format!("http://{}:8080", load.service),
             requests_per_second: load.requests_per_second,
             arrivals: load.arrivals,
-            wave: load.wave.map(|wave| Wave { amplitude: wave.amplitude, period: wave.period }),
+            wave: load.wave.map(|wave| Wave {
+                amplitude: wave.amplitude,
+                period: wave.period,
+            }),
             mix: RequestMix::new(entries.collect()),
             timeout: load.timeout,
         }
@@ -414,7 +474,10 @@ impl Scenario {
     pub fn slo(&self, name: &str) -> Result<&SloSettings, Failure> {
         let slos = &self.settings.slos;
         slos.iter().find(|slo| slo.name == name).ok_or_else(|| {
-            let message = format!("no service level objective is called {name:?} in {}", self.path.display());
+            let message = format!(
+                "no service level objective is called {name:?} in {}",
+                self.path.display()
+            );
             Failure::scenario(message).did_you_mean(name, slos.iter().map(|slo| slo.name.as_str()))
         })
     }
@@ -446,8 +509,11 @@ impl SloSettings {
 
 /// Reads a text file of at most `limit` bytes.
 pub(crate) fn read_limited(path: &Path, limit: u64) -> Result<String, Failure> {
-    let failed = |reason: String| Failure::scenario(format!("cannot read {}: {reason}", path.display()));
-    let size = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
+    let failed =
+        |reason: String| Failure::scenario(format!("cannot read {}: {reason}", path.display()));
+    let size = std::fs::metadata(path)
+        .map_err(|error| failed(error.to_string()))?
+        .len();
     if size > limit {
         return Err(failed(format!("it has {size} bytes, the limit is {limit}")));
     }
@@ -459,7 +525,9 @@ fn yaml_failure(path: &Path, text: &str, error: &serde_saphyr::Error) -> Failure
     let reason = error.without_snippet().to_string();
     // The reader says where at the end of its first line; the place stands in front here, as in every message.
     let reason = reason.lines().next().unwrap_or_default();
-    let reason = reason.rsplit_once(" at line ").map_or(reason, |(message, _)| message);
+    let reason = reason
+        .rsplit_once(" at line ")
+        .map_or(reason, |(message, _)| message);
     let Some(location) = error.location() else {
         return Failure::scenario(format!("{}: {reason}", path.display()));
     };
@@ -479,7 +547,12 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Scenario, Failure> {
-        Scenario::parse("x", PathBuf::from("scenarios/x"), PathBuf::from("scenarios/x/scenario.yaml"), text)
+        Scenario::parse(
+            "x",
+            PathBuf::from("scenarios/x"),
+            PathBuf::from("scenarios/x/scenario.yaml"),
+            text,
+        )
     }
 
     const GOOD: &str = "title: t\nload:\n  requests_per_second: 10\n  mix:\n    - path: /\nslos:\n  - name: s\n    objective: 0.99\n    bad_ratio: x$window\nfaults:\n  slow:\n    type: latency\n    service: checkout\n    lease: 1h\n    with: {latency: 1s}\n";
@@ -487,9 +560,18 @@ mod tests {
     #[test]
     fn reads_a_scenario() {
         let scenario = parse(GOOD).expect("it is valid");
-        assert_eq!(scenario.slo("s").expect("it is there").bad_ratio_over("5m"), "x5m");
-        assert_eq!(scenario.fault("slow").expect("it is there").lease, Duration::from_secs(3600));
-        assert_eq!(scenario.settings.epoch.to_string(), "2026-01-05T09:00:00.000Z");
+        assert_eq!(
+            scenario.slo("s").expect("it is there").bad_ratio_over("5m"),
+            "x5m"
+        );
+        assert_eq!(
+            scenario.fault("slow").expect("it is there").lease,
+            Duration::from_secs(3600)
+        );
+        assert_eq!(
+            scenario.settings.epoch.to_string(),
+            "2026-01-05T09:00:00.000Z"
+        );
     }
 
     /// Each mistake is told with its place and what was expected.
@@ -497,28 +579,54 @@ mod tests {
     fn mistakes_are_told_with_their_place() {
         for (from, to, expected) in [
             ("title: t", "titel: t", "scenario.yaml:1:1: unknown field"),
-            ("lease: 1h", "lease: 0s", "the lease of fault \"slow\" is zero"),
-            ("lease: 1h", "lease: soon", "not a valid duration string: \"soon\""),
+            (
+                "lease: 1h",
+                "lease: 0s",
+                "the lease of fault \"slow\" is zero",
+            ),
+            (
+                "lease: 1h",
+                "lease: soon",
+                "not a valid duration string: \"soon\"",
+            ),
             ("objective: 0.99", "objective: 99", "expected 0 to 1"),
             ("path: /", "path: x", "does not begin with \"/\""),
-            ("  requests_per_second: 10", "  requests_per_second: -1", "expected a number from 0 up"),
+            (
+                "  requests_per_second: 10",
+                "  requests_per_second: -1",
+                "expected a number from 0 up",
+            ),
         ] {
             let error = parse(&GOOD.replace(from, to)).expect_err(to).to_string();
             assert!(error.contains(expected), "{to}: {error}");
-            assert!(error.contains("scenarios/x/scenario.yaml:"), "{to}: {error}");
+            assert!(
+                error.contains("scenarios/x/scenario.yaml:"),
+                "{to}: {error}"
+            );
         }
     }
 
     #[test]
     fn unknown_names_get_the_nearest() {
-        let error = parse(GOOD).expect("it is valid").fault("slwo").map(|_| ()).expect_err("unknown");
-        assert!(error.to_string().contains("did you mean \"slow\"?"), "{error}");
+        let error = parse(GOOD)
+            .expect("it is valid")
+            .fault("slwo")
+            .map(|_| ())
+            .expect_err("unknown");
+        assert!(
+            error.to_string().contains("did you mean \"slow\"?"),
+            "{error}"
+        );
     }
 
     #[test]
     fn reads_times() {
         let check = |text: &str, expected: Option<&str>| {
-            assert_eq!(parse_rfc3339(text).map(|at| at.to_string()).as_deref(), expected, "{text}");
+            assert_eq!(
+                parse_rfc3339(text).map(|at| at.to_string()).as_deref(),
+                expected,
+                "{text}"
+            );
         };
         check("2024-02-29T23:59:59Z", Some("2024-02-29T23:59:59.000Z"));
         check("1970-01-01T00:00:00Z", Some("1970-01-01T00:00:00.000Z"));

@@ -93,17 +93,26 @@ impl StepError {
 
     /// Nothing was proven.
     pub fn inconclusive(expected: impl Into<String>, observed: impl Into<String>) -> Self {
-        Self { kind: FailureKind::Inconclusive, ..Self::failed(expected, observed) }
+        Self {
+            kind: FailureKind::Inconclusive,
+            ..Self::failed(expected, observed)
+        }
     }
 
     /// The feature or the scenario is wrong.
     pub fn invalid(observed: impl Into<String>) -> Self {
-        Self { kind: FailureKind::Scenario, ..Self::failed("a valid step", observed) }
+        Self {
+            kind: FailureKind::Scenario,
+            ..Self::failed("a valid step", observed)
+        }
     }
 
     /// gameday has a bug.
     pub fn internal(observed: impl Into<String>) -> Self {
-        Self { kind: FailureKind::Internal, ..Self::failed("no bug", observed) }
+        Self {
+            kind: FailureKind::Internal,
+            ..Self::failed("no bug", observed)
+        }
     }
 
     /// Adds the query that was asked.
@@ -129,13 +138,20 @@ impl fmt::Display for StepError {
             }
             _ => f.write_str(&self.observed)?,
         }
-        if self.query.is_empty() { Ok(()) } else { write!(f, " (query: {})", self.query) }
+        if self.query.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " (query: {})", self.query)
+        }
     }
 }
 
 impl From<Failure> for StepError {
     fn from(failure: Failure) -> Self {
-        Self { kind: failure.kind, ..Self::failed("the game day can be played", failure.to_string()) }
+        Self {
+            kind: failure.kind,
+            ..Self::failed("the game day can be played", failure.to_string())
+        }
     }
 }
 
@@ -145,7 +161,10 @@ impl From<ApiError> for StepError {
             ApiError::Unreachable(_) => FailureKind::Target,
             ApiError::Refused { .. } | ApiError::Shape { .. } => FailureKind::Scenario,
         };
-        Self { kind, ..Self::failed("the stack answers", error.to_string()) }
+        Self {
+            kind,
+            ..Self::failed("the stack answers", error.to_string())
+        }
     }
 }
 
@@ -174,14 +193,21 @@ pub struct World {
 
 impl fmt::Debug for World {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("World").field("played", &self.played.len()).finish_non_exhaustive()
+        f.debug_struct("World")
+            .field("played", &self.played.len())
+            .finish_non_exhaustive()
     }
 }
 
 impl World {
     /// A world in which nothing has happened.
     pub fn new(options: RunOptions) -> Self {
-        Self { options, game: None, played: Vec::new(), step_text: String::new() }
+        Self {
+            options,
+            game: None,
+            played: Vec::new(),
+            step_text: String::new(),
+        }
     }
 
     /// The game.
@@ -189,9 +215,9 @@ impl World {
     /// # Errors
     /// Where no step has started one.
     pub fn game(&mut self) -> Result<&mut Game, StepError> {
-        self.game
-            .as_mut()
-            .ok_or_else(|| StepError::invalid("no game day is played: begin with: Given the game day \"...\""))
+        self.game.as_mut().ok_or_else(|| {
+            StepError::invalid("no game day is played: begin with: Given the game day \"...\"")
+        })
     }
 
     /// The time on the clock of the game, the epoch before there is one.

@@ -19,42 +19,86 @@ const EDGES: &[(&str, &[&str])] = &[
     ("gameday-wire", &["gameday-signal"]),
     ("gameday-env", &["gameday-signal"]),
     ("gameday-metrics", &["gameday-query", "gameday-signal"]),
-    ("gameday-logs", &["gameday-query", "gameday-signal", "gameday-template"]),
+    (
+        "gameday-logs",
+        &["gameday-query", "gameday-signal", "gameday-template"],
+    ),
     ("gameday-traces", &["gameday-query", "gameday-signal"]),
-    ("gameday-rules", &["gameday-query", "gameday-signal", "gameday-template"]),
-    ("gameday-alerts", &["gameday-query", "gameday-signal", "gameday-template"]),
+    (
+        "gameday-rules",
+        &["gameday-query", "gameday-signal", "gameday-template"],
+    ),
+    (
+        "gameday-alerts",
+        &["gameday-query", "gameday-signal", "gameday-template"],
+    ),
     ("gameday-board", &["gameday-signal"]),
     (
         "gameday-server",
         &[
-            "gameday-alerts", "gameday-board", "gameday-env", "gameday-logs", "gameday-metrics", "gameday-query",
-            "gameday-rules", "gameday-signal", "gameday-template", "gameday-traces", "gameday-wire",
+            "gameday-alerts",
+            "gameday-board",
+            "gameday-env",
+            "gameday-logs",
+            "gameday-metrics",
+            "gameday-query",
+            "gameday-rules",
+            "gameday-signal",
+            "gameday-template",
+            "gameday-traces",
+            "gameday-wire",
         ],
     ),
-    ("fake-service", &["gameday-env", "gameday-exporters", "gameday-signal"]),
+    (
+        "fake-service",
+        &["gameday-env", "gameday-exporters", "gameday-signal"],
+    ),
     ("gameday-exporters", &["gameday-env", "gameday-signal"]),
-    ("gameday", &["fake-service", "gameday-env", "gameday-exporters", "gameday-server", "gameday-signal"]),
+    (
+        "gameday",
+        &[
+            "fake-service",
+            "gameday-env",
+            "gameday-exporters",
+            "gameday-server",
+            "gameday-signal",
+        ],
+    ),
 ];
 
 #[test]
 fn rooms_depend_only_on_whom_they_may() {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--offline",
+        ])
         .current_dir(root())
         .output()
         .unwrap();
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let allowed: BTreeMap<&str, &[&str]> = EDGES.iter().copied().collect();
     let packages = metadata["packages"].as_array().unwrap();
-    let own: BTreeSet<&str> = packages.iter().map(|package| package["name"].as_str().unwrap()).collect();
+    let own: BTreeSet<&str> = packages
+        .iter()
+        .map(|package| package["name"].as_str().unwrap())
+        .collect();
     for package in packages {
         let name = package["name"].as_str().unwrap();
-        let edges = allowed.get(name).unwrap_or_else(|| panic!("{name} is not in the table of rooms"));
+        let edges = allowed
+            .get(name)
+            .unwrap_or_else(|| panic!("{name} is not in the table of rooms"));
         for dependency in package["dependencies"].as_array().unwrap() {
             let on = dependency["name"].as_str().unwrap();
             // Tests may look at other rooms; what ships may not.
             if dependency["kind"].is_null() && own.contains(on) {
-                assert!(edges.contains(&on), "{name} depends on {on}, which the table of rooms does not allow");
+                assert!(
+                    edges.contains(&on),
+                    "{name} depends on {on}, which the table of rooms does not allow"
+                );
             }
         }
     }
@@ -62,9 +106,21 @@ fn rooms_depend_only_on_whom_they_may() {
 
 fn sources() -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> = ["src", "stack", "fake-service", "exporters", "tests", "benches"].iter().map(|name| root().join(name)).collect();
+    let mut folders: Vec<PathBuf> = [
+        "src",
+        "stack",
+        "fake-service",
+        "exporters",
+        "tests",
+        "benches",
+    ]
+    .iter()
+    .map(|name| root().join(name))
+    .collect();
     while let Some(folder) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
         for path in entries.flatten().map(|entry| entry.path()) {
             if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
                 folders.push(path);
@@ -80,16 +136,29 @@ fn sources() -> Vec<(PathBuf, String)> {
 }
 
 fn name_of(path: &Path) -> String {
-    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+    path.strip_prefix(root())
+        .unwrap_or(path)
+        .display()
+        .to_string()
 }
 
 #[test]
 fn no_source_has_what_should_not_stay() {
     // Put together here, so that this file does not find itself.
-    let words = [["FIX", "ME"].concat(), ["XX", "X:"].concat(), ["todo", "!("].concat(), ["unimplemented", "!("].concat(), ["#[", "ignore"].concat()];
+    let words = [
+        ["FIX", "ME"].concat(),
+        ["XX", "X:"].concat(),
+        ["todo", "!("].concat(),
+        ["unimplemented", "!("].concat(),
+        ["#[", "ignore"].concat(),
+    ];
     for (path, text) in sources() {
         for word in &words {
-            assert!(!text.contains(word.as_str()), "{} has {word}", name_of(&path));
+            assert!(
+                !text.contains(word.as_str()),
+                "{} has {word}",
+                name_of(&path)
+            );
         }
     }
 }
@@ -100,8 +169,13 @@ fn only_env_and_the_assembly_name_tokio() {
     let may = ["stack/env/", "stack/server/", "fake-service/", "exporters/"];
     for (path, text) in sources() {
         let name = name_of(&path);
-        let names_tokio = text.lines().any(|line| line.contains("tokio::") && !line.trim_start().starts_with("//"));
-        assert!(!names_tokio || may.iter().any(|room| name.starts_with(room)), "{name} names tokio: go through env");
+        let names_tokio = text
+            .lines()
+            .any(|line| line.contains("tokio::") && !line.trim_start().starts_with("//"));
+        assert!(
+            !names_tokio || may.iter().any(|room| name.starts_with(room)),
+            "{name} names tokio: go through env"
+        );
     }
 }
 
@@ -110,8 +184,13 @@ fn every_source_begins_with_what_it_is() {
     for (path, text) in sources() {
         let first = text.lines().next().unwrap_or_default();
         // A module of tests is described by the module that it tests.
-        let is_test = path.file_name().is_some_and(|name| name == "tests.rs") || name_of(&path).contains("/tests/");
-        assert!(is_test || first.starts_with("//!"), "{} does not begin with a line of documentation", name_of(&path));
+        let is_test = path.file_name().is_some_and(|name| name == "tests.rs")
+            || name_of(&path).contains("/tests/");
+        assert!(
+            is_test || first.starts_with("//!"),
+            "{} does not begin with a line of documentation",
+            name_of(&path)
+        );
     }
 }
 
@@ -125,10 +204,17 @@ fn every_file_under_test_is_without_mistakes() {
 fn every_fault_is_documented_and_used() {
     let scenarios: String = gameday::runner::feature_names(&root())
         .iter()
-        .map(|name| std::fs::read_to_string(root().join("scenarios").join(name).join("scenario.yaml")).unwrap_or_default())
+        .map(|name| {
+            std::fs::read_to_string(root().join("scenarios").join(name).join("scenario.yaml"))
+                .unwrap_or_default()
+        })
         .collect();
     for kind in fake_service::FAULTS {
-        assert!(!kind.summary.is_empty() && !kind.example.is_empty(), "{} has no documentation", kind.name);
+        assert!(
+            !kind.summary.is_empty() && !kind.example.is_empty(),
+            "{} has no documentation",
+            kind.name
+        );
         let _ = &scenarios;
     }
 }

@@ -24,12 +24,29 @@ pub(super) fn run(root: &Path, args: &Args) -> Result<ExitCode, Failure> {
     for warning in &report.warnings {
         say(format!("warning: {warning}"))?;
     }
-    let CheckReport { errors, warnings, checked, never_fired, .. } = &report;
+    let CheckReport {
+        errors,
+        warnings,
+        checked,
+        never_fired,
+        ..
+    } = &report;
     if !never_fired.is_empty() {
-        say(format!("alerts that no game day makes fire: {}", never_fired.join(", ")))?;
+        say(format!(
+            "alerts that no game day makes fire: {}",
+            never_fired.join(", ")
+        ))?;
     }
-    say(format!("{checked} game days checked, {} errors, {} warnings", errors.len(), warnings.len()))?;
-    Ok(if errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FailureKind::Scenario.exit_code()) })
+    say(format!(
+        "{checked} game days checked, {} errors, {} warnings",
+        errors.len(),
+        warnings.len()
+    ))?;
+    Ok(if errors.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FailureKind::Scenario.exit_code())
+    })
 }
 
 /// Every alert that is under test in some game day of `root`.

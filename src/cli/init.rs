@@ -25,8 +25,14 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     // The scenario of the project tests the files that lie beside it, which are the team's to change.
     let scenario = SCENARIO.replacen("\nload:", "\nconfig: config\n\nload:", 1);
     let mut files: Vec<(String, String)> = vec![
-        ("scenarios/latency-injection/scenario.yaml".to_owned(), scenario),
-        ("features/latency-injection.feature".to_owned(), FEATURE.to_owned()),
+        (
+            "scenarios/latency-injection/scenario.yaml".to_owned(),
+            scenario,
+        ),
+        (
+            "features/latency-injection.feature".to_owned(),
+            FEATURE.to_owned(),
+        ),
         ("tests/gameday.rs".to_owned(), TEST.to_owned()),
         (".github/workflows/gamedays.yml".to_owned(), CI.to_owned()),
     ];
@@ -43,13 +49,20 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         say(format!("written {}", path.display()))?;
         written += 1;
     }
-    let place = if args.dir == Path::new(".") { String::new() } else { format!("--root {} ", args.dir.display()) };
-    say(format!("{written} files written; now play it: gameday {place}run latency-injection"))?;
+    let place = if args.dir == Path::new(".") {
+        String::new()
+    } else {
+        format!("--root {} ", args.dir.display())
+    };
+    say(format!(
+        "{written} files written; now play it: gameday {place}run latency-injection"
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::usage(format!("cannot write {}: {error}", path.display()));
+    let failed =
+        |error: std::io::Error| Failure::usage(format!("cannot write {}: {error}", path.display()));
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(failed)?;
     }

@@ -11,8 +11,11 @@ use crate::scenario::Scenario;
 pub(super) fn run(root: &Path) -> Result<ExitCode, Failure> {
     let names = feature_names(root);
     if names.is_empty() {
-        return Err(Failure::scenario(format!("no game day in {}", root.join("features").display()))
-            .hinted("`gameday init DIR` writes a starter project"));
+        return Err(Failure::scenario(format!(
+            "no game day in {}",
+            root.join("features").display()
+        ))
+        .hinted("`gameday init DIR` writes a starter project"));
     }
     let width = names.iter().map(String::len).max().unwrap_or_default();
     for name in names {

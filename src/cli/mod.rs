@@ -49,7 +49,10 @@ enum Command {
 }
 
 fn exit_codes() -> String {
-    let lines: Vec<String> = EXIT_CODES.iter().map(|(code, meaning)| format!("  {code:>2}  {meaning}")).collect();
+    let lines: Vec<String> = EXIT_CODES
+        .iter()
+        .map(|(code, meaning)| format!("  {code:>2}  {meaning}"))
+        .collect();
     format!("Exit codes:\n{}", lines.join("\n"))
 }
 
@@ -59,9 +62,14 @@ const SERVICE_COMMAND: &str = "__service";
 /// Runs the command line and gives the exit code.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.collect();
-    if arguments.get(1).is_some_and(|first| first == SERVICE_COMMAND) {
+    if arguments
+        .get(1)
+        .is_some_and(|first| first == SERVICE_COMMAND)
+    {
         let program = OsString::from("gameday service");
-        return fake_service::cli::run(std::iter::once(program).chain(arguments.into_iter().skip(2)));
+        return fake_service::cli::run(
+            std::iter::once(program).chain(arguments.into_iter().skip(2)),
+        );
     }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
@@ -69,7 +77,11 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             let wanted = !error.use_stderr();
             // A closed terminal is nobody to complain to.
             let _ = error.print();
-            return if wanted { ExitCode::SUCCESS } else { ExitCode::from(FailureKind::Usage.exit_code()) };
+            return if wanted {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(FailureKind::Usage.exit_code())
+            };
         }
     };
     match dispatch(cli) {
@@ -96,11 +108,14 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
 /// Prints a line; a reader that has gone away ends the program quietly, as it does for every other command.
 fn say(text: impl AsRef<str>) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    let outcome = out.write_all(text.as_ref().as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    let outcome = out
+        .write_all(text.as_ref().as_bytes())
+        .and_then(|()| out.write_all(b"\n"))
+        .and_then(|()| out.flush());
     match outcome {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::internal(format!("cannot write to standard output: {error}")))
-        }
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::internal(
+            format!("cannot write to standard output: {error}"),
+        )),
         _ => Ok(()),
     }
 }

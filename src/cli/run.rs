@@ -17,7 +17,11 @@ use crate::world::{ClockChoice, Progress, RunOptions};
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// The game days to play.
-    #[arg(value_name = "NAME", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(
+        value_name = "NAME",
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
     names: Vec<String>,
     /// Plays all game days.
     #[arg(long)]
@@ -46,22 +50,33 @@ fn parse_speed(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('x').unwrap_or(text);
     match number.parse::<f64>() {
         Ok(speed) if speed.is_finite() && speed > 0.0 => Ok(speed),
-        _ => Err(format!("{text:?} is no speed, expected for example \"60x\"")),
+        _ => Err(format!(
+            "{text:?} is no speed, expected for example \"60x\""
+        )),
     }
 }
 
 pub(super) fn run(root: &Path, args: Args) -> Result<ExitCode, Failure> {
     if args.clock == ClockChoice::Real && args.speed.is_some() {
-        return Err(Failure::usage("--speed holds virtual time back; the real clock has a speed of its own")
-            .hinted("--compress N makes a real run shorter"));
+        return Err(Failure::usage(
+            "--speed holds virtual time back; the real clock has a speed of its own",
+        )
+        .hinted("--compress N makes a real run shorter"));
     }
     if args.clock == ClockChoice::Virtual && args.compress.is_some() {
         return Err(Failure::usage("--compress shortens the windows of a run on the real clock; virtual time needs no shortening")
             .hinted("add --clock real, or leave --compress out"));
     }
-    let names = if args.all { feature_names(root) } else { args.names.clone() };
+    let names = if args.all {
+        feature_names(root)
+    } else {
+        args.names.clone()
+    };
     if names.is_empty() {
-        return Err(Failure::scenario(format!("no game day in {}", root.join("features").display())));
+        return Err(Failure::scenario(format!(
+            "no game day in {}",
+            root.join("features").display()
+        )));
     }
     let mut options = RunOptions::new(root);
     options.clock = args.clock;
@@ -92,14 +107,23 @@ fn play_all(options: &RunOptions, names: &[String]) -> Result<Vec<PlayedFeature>
     if names.len() == 1 || options.clock == ClockChoice::Real || options.speed.is_some() {
         return names.iter().map(|name| play_named(options, name)).collect();
     }
-    let silent = RunOptions { progress: Progress::Silent, ..options.clone() };
-    gameday_env::side_by_side(names, |name| play_named(&silent, name)).into_iter().collect()
+    let silent = RunOptions {
+        progress: Progress::Silent,
+        ..options.clone()
+    };
+    gameday_env::side_by_side(names, |name| play_named(&silent, name))
+        .into_iter()
+        .collect()
 }
 
 /// The console's options for the standard output: colour on a terminal only, unless NO_COLOR asks for none.
 fn console_options() -> ConsoleOptions {
-    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    ConsoleOptions { colour, ..ConsoleOptions::default() }
+    let colour = std::io::stdout().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    ConsoleOptions {
+        colour,
+        ..ConsoleOptions::default()
+    }
 }
 
 /// Prints what a run has shown and writes its reports.
@@ -109,21 +133,48 @@ fn finish(out: &Path, feature: &PlayedFeature) -> Result<(), Failure> {
         say("")?;
     }
     say(timeline::render_console(&feature.record, console_options()))?;
-    let files = timeline::write_report(&feature.record, out)
-        .map_err(|error| Failure::internal(format!("cannot write the report to {}: {error}", out.display())))?;
-    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    let files = timeline::write_report(&feature.record, out).map_err(|error| {
+        Failure::internal(format!(
+            "cannot write the report to {}: {error}",
+            out.display()
+        ))
+    })?;
+    let names: Vec<String> = files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
     say(format!("report: {}", names.join(", ")))
 }
 
-fn overview(root: &Path, out: &Path, played: &[PlayedFeature], watch: &Stopwatch) -> Result<(), Failure> {
-    let records: Vec<RunRecord> = played.iter().map(|feature| feature.record.clone()).collect();
+fn overview(
+    root: &Path,
+    out: &Path,
+    played: &[PlayedFeature],
+    watch: &Stopwatch,
+) -> Result<(), Failure> {
+    let records: Vec<RunRecord> = played
+        .iter()
+        .map(|feature| feature.record.clone())
+        .collect();
     let known = super::check::known_alerts(root)?;
-    timeline::write_overview(&records, &known, out)
-        .map_err(|error| Failure::internal(format!("cannot write the overview to {}: {error}", out.display())))?;
+    timeline::write_overview(&records, &known, out).map_err(|error| {
+        Failure::internal(format!(
+            "cannot write the overview to {}: {error}",
+            out.display()
+        ))
+    })?;
     for feature in played {
         let reasons = feature.record.verdict.reasons.join("; ");
-        let reasons = if reasons.is_empty() { reasons } else { format!(": {reasons}") };
-        say(format!("{:<22} {}{reasons}", feature.record.name, feature.record.verdict.outcome.as_str()))?;
+        let reasons = if reasons.is_empty() {
+            reasons
+        } else {
+            format!(": {reasons}")
+        };
+        say(format!(
+            "{:<22} {}{reasons}",
+            feature.record.name,
+            feature.record.verdict.outcome.as_str()
+        ))?;
     }
     let virtual_time: std::time::Duration = records.iter().map(RunRecord::played).sum();
     say(format!(
@@ -133,4 +184,3 @@ fn overview(root: &Path, out: &Path, played: &[PlayedFeature], watch: &Stopwatch
         watch.elapsed().as_secs_f64()
     ))
 }
-

@@ -37,8 +37,12 @@ pub(super) fn run(command: StackCommand) -> Result<ExitCode, Failure> {
         Some(dir) => StackFiles::load(dir).map_err(Failure::scenario)?,
         None => StackFiles::embedded(),
     };
-    let sim = Sim::new(&SimConfig { mode: Mode::Real, seed: 1, watchdog: NO_WATCHDOG })
-        .map_err(|error| Failure::internal(format!("cannot start a runtime: {error}")))?;
+    let sim = Sim::new(&SimConfig {
+        mode: Mode::Real,
+        seed: 1,
+        watchdog: NO_WATCHDOG,
+    })
+    .map_err(|error| Failure::internal(format!("cannot start a runtime: {error}")))?;
     let env = sim.env().clone();
     sim.block_on(async {
         let addresses = StackAddresses::loopback(args.port_offset);
@@ -50,12 +54,13 @@ pub(super) fn run(command: StackCommand) -> Result<ExitCode, Failure> {
             external_url,
         };
         // The names of the embedded configuration lead to the servers of this stack.
-        let stack = Stack::start(&env, &files, options).await.map_err(|error| match error {
-            StackError::Listen { .. } => {
-                Failure::target(error.to_string()).hinted("move every port of the stack with --port-offset N, for example 1000")
-            }
-            StackError::File(_) => Failure::scenario(error.to_string()),
-        })?;
+        let stack = Stack::start(&env, &files, options)
+            .await
+            .map_err(|error| match error {
+                StackError::Listen { .. } => Failure::target(error.to_string())
+                    .hinted("move every port of the stack with --port-offset N, for example 1000"),
+                StackError::File(_) => Failure::scenario(error.to_string()),
+            })?;
         for (server, address) in [
             ("Prometheus", &addresses.prometheus),
             ("Alertmanager", &addresses.alertmanager),

@@ -7,7 +7,11 @@ use crate::failure::Failure;
 use crate::steps::{self, StepKind};
 
 pub(super) fn run() -> Result<ExitCode, Failure> {
-    for (kind, word) in [(StepKind::Given, "Given"), (StepKind::When, "When"), (StepKind::Then, "Then")] {
+    for (kind, word) in [
+        (StepKind::Given, "Given"),
+        (StepKind::When, "When"),
+        (StepKind::Then, "Then"),
+    ] {
         say(format!("{word}"))?;
         for step in steps::all().filter(|step| step.kind == kind) {
             say(format!("  {}", step.pattern))?;
@@ -15,6 +19,8 @@ pub(super) fn run() -> Result<ExitCode, Failure> {
             say(format!("      for example: {word} {}", step.example))?;
         }
     }
-    say("\nDurations are words (6 minutes, 1 hour 30 minutes) or short (1h30m). What stands in ( ) may be left out.")?;
+    say(
+        "\nDurations are words (6 minutes, 1 hour 30 minutes) or short (1h30m). What stands in ( ) may be left out.",
+    )?;
     Ok(ExitCode::SUCCESS)
 }

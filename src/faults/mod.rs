@@ -46,25 +46,48 @@ impl FaultGuard {
     ///
     /// # Errors
     /// Where the service cannot be reached or refuses the settings (with its words).
-    pub fn inject(sim: &Rc<Sim>, name: &str, settings: &FaultSettings, lease: Duration) -> Result<Self, Failure> {
+    pub fn inject(
+        sim: &Rc<Sim>,
+        name: &str,
+        settings: &FaultSettings,
+        lease: Duration,
+    ) -> Result<Self, Failure> {
         let env = sim.env();
         let client = env.http_client();
         let control = Address::new(settings.service.as_str(), 8081);
         let mut body = Map::new();
         body.insert("type".to_owned(), Value::from(settings.kind.as_str()));
         body.insert("lease".to_owned(), Value::from(format_duration(lease)));
-        body.extend(settings.with.iter().map(|(key, value)| (key.clone(), value.clone())));
+        body.extend(
+            settings
+                .with
+                .iter()
+                .map(|(key, value)| (key.clone(), value.clone())),
+        );
         let body = Value::Object(body).to_string();
-        let (status, answer) = sim.block_on(control_call(&client, Method::PUT, &control, name, body))?;
+        let (status, answer) =
+            sim.block_on(control_call(&client, Method::PUT, &control, name, body))?;
         if status >= 400 {
             let reason = serde_json::from_str::<Value>(&answer)
                 .ok()
                 .and_then(|json| json["error"].as_str().map(str::to_owned))
                 .unwrap_or(answer);
-            return Err(Failure::scenario(format!("service {:?} refuses fault {name:?}: {reason}", settings.service)));
+            return Err(Failure::scenario(format!(
+                "service {:?} refuses fault {name:?}: {reason}",
+                settings.service
+            )));
         }
-        env.record(EventKind::FaultInjected { fault: name.to_owned(), description: describe(settings) });
-        Ok(Self { name: name.to_owned(), control, sim: Rc::clone(sim), client, ended: false })
+        env.record(EventKind::FaultInjected {
+            fault: name.to_owned(),
+            description: describe(settings),
+        });
+        Ok(Self {
+            name: name.to_owned(),
+            control,
+            sim: Rc::clone(sim),
+            client,
+            ended: false,
+        })
     }
 
     /// Its name in the scenario.
@@ -77,9 +100,17 @@ impl FaultGuard {
     /// # Errors
     /// Where the service cannot be reached.
     pub fn report(&self) -> Result<FaultReport, Failure> {
-        let (status, answer) =
-            self.sim.block_on(control_call(&self.client, Method::GET, &self.control, &self.name, String::new()))?;
-        Ok(FaultReport { in_force: status == 200, touched: touched_in(&answer) })
+        let (status, answer) = self.sim.block_on(control_call(
+            &self.client,
+            Method::GET,
+            &self.control,
+            &self.name,
+            String::new(),
+        ))?;
+        Ok(FaultReport {
+            in_force: status == 200,
+            touched: touched_in(&answer),
+        })
     }
 
     /// Takes it back and tells how many requests it touched.
@@ -95,13 +126,30 @@ impl FaultGuard {
             return Ok(FaultReport::default());
         }
         self.ended = true;
-        let outcome = self.sim.block_on(control_call(&self.client, Method::DELETE, &self.control, &self.name, String::new()));
+        let outcome = self.sim.block_on(control_call(
+            &self.client,
+            Method::DELETE,
+            &self.control,
+            &self.name,
+            String::new(),
+        ));
         let (status, answer) = outcome?;
         let touched = touched_in(&answer);
         // A fault that the service no longer knows has ended by its lease.
-        let end = if status == 404 { FaultEnd::LeaseExpired } else { end };
-        self.sim.env().record(EventKind::FaultCleared { fault: self.name.clone(), end, touched });
-        Ok(FaultReport { touched, in_force: false })
+        let end = if status == 404 {
+            FaultEnd::LeaseExpired
+        } else {
+            end
+        };
+        self.sim.env().record(EventKind::FaultCleared {
+            fault: self.name.clone(),
+            end,
+            touched,
+        });
+        Ok(FaultReport {
+            touched,
+            in_force: false,
+        })
     }
 }
 
@@ -129,18 +177,46 @@ async fn control_call(
     let answer = client
         .send(request, CONTROL_TIMEOUT)
         .await
-        .map_err(|error| Failure::target(format!("the control API of {} cannot be reached: {error}", control.host)))?;
-    Ok((answer.status().as_u16(), String::from_utf8_lossy(answer.body()).into_owned()))
+        .map_err(|error| {
+            Failure::target(format!(
+                "the control API of {} cannot be reached: {error}",
+                control.host
+            ))
+        })?;
+    Ok((
+        answer.status().as_u16(),
+        String::from_utf8_lossy(answer.body()).into_owned(),
+    ))
 }
 
 fn touched_in(answer: &str) -> u64 {
-    serde_json::from_str::<Value>(answer).ok().and_then(|json| json["touched"].as_u64()).unwrap_or(0)
+    serde_json::from_str::<Value>(answer)
+        .ok()
+        .and_then(|json| json["touched"].as_u64())
+        .unwrap_or(0)
 }
 
 /// A fault in a line: `latency on checkout: latency 1200ms, target database; lease 1h`.
 pub fn describe(settings: &FaultSettings) -> String {
-    let value = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let with: Vec<String> = settings.with.iter().map(|(key, own)| format!("{key} {}", value(own))).collect();
-    let with = if with.is_empty() { String::new() } else { format!(": {}", with.join(", ")) };
-    format!("{} on {}{with}; lease {}", settings.kind, settings.service, format_duration(settings.lease))
+    let value = |value: &Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+    };
+    let with: Vec<String> = settings
+        .with
+        .iter()
+        .map(|(key, own)| format!("{key} {}", value(own)))
+        .collect();
+    let with = if with.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", with.join(", "))
+    };
+    format!(
+        "{} on {}{with}; lease {}",
+        settings.kind,
+        settings.service,
+        format_duration(settings.lease)
+    )
 }

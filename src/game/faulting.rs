@@ -26,9 +26,12 @@ impl Game {
     pub fn inject(&mut self, name: &str) -> Result<String, StepError> {
         let settings = self.scenario.fault(name)?.clone();
         if self.faults.iter().any(|fault| fault.name() == name) {
-            return Err(StepError::invalid(format!("fault {name:?} is already in force")));
+            return Err(StepError::invalid(format!(
+                "fault {name:?} is already in force"
+            )));
         }
-        self.target.check_service(&settings.service, &self.scenario.path)?;
+        self.target
+            .check_service(&settings.service, &self.scenario.path)?;
         self.phase(&format!("fault {name}"));
         let lease = self.scaled(settings.lease).max(LEASE_MIN);
         self.load_mark();
@@ -46,7 +49,9 @@ impl Game {
     pub fn clear(&mut self, name: &str) -> Result<String, StepError> {
         let settings = self.scenario.fault(name)?.clone();
         let Some(index) = self.faults.iter().position(|fault| fault.name() == name) else {
-            return Err(StepError::invalid(format!("fault {name:?} is not in force")));
+            return Err(StepError::invalid(format!(
+                "fault {name:?} is not in force"
+            )));
         };
         let guard = self.faults.remove(index);
         let report = guard.end(FaultEnd::Cleared)?;
@@ -55,10 +60,16 @@ impl Game {
         let expected = format!("fault {name:?} to touch requests");
         if report.touched == 0 {
             let window = self.load_since_mark();
-            return Err(StepError::inconclusive(expected, format!("it touched none of {} requests", window.sent)));
+            return Err(StepError::inconclusive(
+                expected,
+                format!("it touched none of {} requests", window.sent),
+            ));
         }
         let evidence = self.prove_gone(name, &settings)?;
-        Ok(format!("it touched {} requests; {evidence}", report.touched))
+        Ok(format!(
+            "it touched {} requests; {evidence}",
+            report.touched
+        ))
     }
 
     /// Takes every fault back that is still in force.
@@ -73,9 +84,22 @@ impl Game {
     fn prove_gone(&mut self, name: &str, settings: &FaultSettings) -> Result<String, StepError> {
         let expected = format!("nothing of fault {name:?} to be left");
         let base = format!("http://{}:8080", self.scenario.settings.load.service);
-        let slo_limits = self.scenario.settings.slos.iter().filter_map(|slo| slo.bad_event.as_ref()?.slower_than);
+        let slo_limits = self
+            .scenario
+            .settings
+            .slos
+            .iter()
+            .filter_map(|slo| slo.bad_event.as_ref()?.slower_than);
         let limit = slo_limits.min().unwrap_or(PROBE_LATENCY_MAX);
-        let paths: Vec<String> = self.scenario.settings.load.mix.iter().filter(|entry| entry.method == "GET").map(|entry| entry.path.clone()).collect();
+        let paths: Vec<String> = self
+            .scenario
+            .settings
+            .load
+            .mix
+            .iter()
+            .filter(|entry| entry.method == "GET")
+            .map(|entry| entry.path.clone())
+            .collect();
         let client = self.env().http_client();
         let clock = self.env().clock().clone();
         let mut slowest = Duration::ZERO;
@@ -91,18 +115,31 @@ impl Game {
             match answer {
                 Err(error) => return Err(StepError::failed(expected, error.to_string())),
                 Ok(answer) if answer.status().is_server_error() => {
-                    return Err(StepError::failed(expected, format!("{path} answered {}", answer.status())));
+                    return Err(StepError::failed(
+                        expected,
+                        format!("{path} answered {}", answer.status()),
+                    ));
                 }
                 Ok(_) if took > limit => {
-                    return Err(StepError::failed(expected, format!("{path} took {}", format_duration(took))));
+                    return Err(StepError::failed(
+                        expected,
+                        format!("{path} took {}", format_duration(took)),
+                    ));
                 }
                 Ok(_) => {}
             }
         }
-        let evidence = format!("{} probes answered well, the slowest in {}", PROBES.max(paths.len()), format_duration(slowest));
+        let evidence = format!(
+            "{} probes answered well, the slowest in {}",
+            PROBES.max(paths.len()),
+            format_duration(slowest)
+        );
         let fault = name.to_owned();
         let evidence_full = format!("{evidence}; {} no longer lists it", settings.service);
-        self.env().record(EventKind::FaultProvenGone { fault, evidence: evidence_full });
+        self.env().record(EventKind::FaultProvenGone {
+            fault,
+            evidence: evidence_full,
+        });
         Ok(evidence)
     }
 }

@@ -95,13 +95,20 @@ impl Game {
         let scenario = Arc::new(Scenario::load(&options.root, name)?);
         let files = scenario.stack_files()?;
         let mode = match options.clock {
-            ClockChoice::Virtual => Mode::Virtual { epoch: scenario.settings.epoch, speed: options.speed },
+            ClockChoice::Virtual => Mode::Virtual {
+                epoch: scenario.settings.epoch,
+                speed: options.speed,
+            },
             ClockChoice::Real => Mode::Real,
         };
         let seed = options.seed.unwrap_or(scenario.settings.seed);
-        let sim = Sim::new(&SimConfig { mode, seed, watchdog: WATCHDOG })
-            .map(Rc::new)
-            .map_err(|error| StepError::internal(format!("cannot start a runtime: {error}")))?;
+        let sim = Sim::new(&SimConfig {
+            mode,
+            seed,
+            watchdog: WATCHDOG,
+        })
+        .map(Rc::new)
+        .map_err(|error| StepError::internal(format!("cannot start a runtime: {error}")))?;
         let env = sim.env().clone();
         let flags = Flags::default();
         let parts = sim.block_on(start_parts(&env, &scenario, &files, options))?;
@@ -165,17 +172,24 @@ impl Game {
     pub fn describe(&self) -> String {
         let alerts = self.rules.len();
         let services = self.target.services().join(", ");
-        format!("{}: services {services}; {alerts} alerts under test", self.scenario.settings.title)
+        format!(
+            "{}: services {services}; {alerts} alerts under test",
+            self.scenario.settings.title
+        )
     }
 
     /// A duration of a feature on the clock of the game: divided where the run is compressed.
     pub fn scaled(&self, duration: Duration) -> Duration {
-        self.options.compress.map_or(duration, |divisor| duration / divisor)
+        self.options
+            .compress
+            .map_or(duration, |divisor| duration / divisor)
     }
 
     /// The reverse of [`Self::scaled`].
     pub fn unscaled(&self, duration: Duration) -> Duration {
-        self.options.compress.map_or(duration, |divisor| duration * divisor)
+        self.options
+            .compress
+            .map_or(duration, |divisor| duration * divisor)
     }
 
     /// A limit of a feature on the clock of the game, with the grace that the real clock needs.
@@ -193,10 +207,15 @@ impl Game {
             return Ok(self.sim.block_on(future));
         }
         self.sim.block_on(async {
-            tokio_select(future, gameday_env::interrupted()).await.map_err(|signal| {
-                self.flags.interrupt();
-                StepError::failed("the game day to be played to its end", format!("it was interrupted by {signal}"))
-            })
+            tokio_select(future, gameday_env::interrupted())
+                .await
+                .map_err(|signal| {
+                    self.flags.interrupt();
+                    StepError::failed(
+                        "the game day to be played to its end",
+                        format!("it was interrupted by {signal}"),
+                    )
+                })
         })
     }
 
@@ -227,9 +246,15 @@ impl Game {
 
     /// Why a scenario whose steps all passed has still proven nothing, or shown something bad.
     pub fn closing_error(&mut self) -> Option<StepError> {
-        let sent = self.load.as_ref().map_or(0, |load| load.recorder().summary().sent);
+        let sent = self
+            .load
+            .as_ref()
+            .map_or(0, |load| load.recorder().summary().sent);
         if sent == 0 {
-            return Some(StepError::inconclusive("load on the system", "no request was sent"));
+            return Some(StepError::inconclusive(
+                "load on the system",
+                "no request was sent",
+            ));
         }
         for guard in self.faults.drain(..) {
             let name = guard.name().to_owned();
@@ -250,7 +275,9 @@ impl Game {
 
     /// Begins a part of the game day.
     pub fn phase(&self, phase: &str) {
-        self.env().record(EventKind::PhaseStarted { phase: phase.to_owned() });
+        self.env().record(EventKind::PhaseStarted {
+            phase: phase.to_owned(),
+        });
         self.flags.set_phase(phase);
     }
 
@@ -263,7 +290,10 @@ impl Game {
 
     /// The load's counts since the last mark.
     pub fn load_since_mark(&self) -> Window {
-        self.load.as_ref().map(|load| load.recorder().since_mark()).unwrap_or_default()
+        self.load
+            .as_ref()
+            .map(|load| load.recorder().since_mark())
+            .unwrap_or_default()
     }
 
     /// Changes the rate of the load.
@@ -272,10 +302,13 @@ impl Game {
     /// Where the rate is no number from 0 up.
     pub fn set_load(&mut self, requests_per_second: f64) -> Result<(), StepError> {
         if !(requests_per_second.is_finite() && requests_per_second >= 0.0) {
-            return Err(StepError::invalid(format!("load of {requests_per_second} req/s: expected a number from 0 up")));
+            return Err(StepError::invalid(format!(
+                "load of {requests_per_second} req/s: expected a number from 0 up"
+            )));
         }
         if let Some(load) = &self.load {
-            self.sim.block_on(async { load.set_rate(requests_per_second) });
+            self.sim
+                .block_on(async { load.set_rate(requests_per_second) });
         }
         self.acted_at = self.now();
         Ok(())
@@ -294,7 +327,8 @@ impl Game {
     fn scaled_query(&self, promql: &str) -> Result<String, StepError> {
         match self.options.compress {
             None => Ok(promql.to_owned()),
-            Some(divisor) => gameday_server::scale_promql(promql, divisor).map_err(|error| StepError::invalid(error).asked(promql)),
+            Some(divisor) => gameday_server::scale_promql(promql, divisor)
+                .map_err(|error| StepError::invalid(error).asked(promql)),
         }
     }
 
@@ -319,11 +353,18 @@ impl Game {
     /// # Errors
     /// Where no alert has that name, with the nearest names.
     pub fn alert_rule(&self, name: &str) -> Result<AlertRule, StepError> {
-        self.rules.iter().find(|rule| rule.name == name).cloned().ok_or_else(|| {
-            let known: BTreeSet<&str> = self.rules.iter().map(|rule| rule.name.as_str()).collect();
-            let message = format!("no alert is called {name:?} in the rules under test");
-            crate::failure::Failure::scenario(message).did_you_mean(name, known).into()
-        })
+        self.rules
+            .iter()
+            .find(|rule| rule.name == name)
+            .cloned()
+            .ok_or_else(|| {
+                let known: BTreeSet<&str> =
+                    self.rules.iter().map(|rule| rule.name.as_str()).collect();
+                let message = format!("no alert is called {name:?} in the rules under test");
+                crate::failure::Failure::scenario(message)
+                    .did_you_mean(name, known)
+                    .into()
+            })
     }
 
     /// Checks that alertmanager.yml has that receiver.
@@ -336,7 +377,9 @@ impl Game {
             return Ok(());
         }
         let message = format!("no receiver is called {name:?} in alertmanager.yml");
-        Err(crate::failure::Failure::scenario(message).did_you_mean(name, known.iter().map(String::as_str)).into())
+        Err(crate::failure::Failure::scenario(message)
+            .did_you_mean(name, known.iter().map(String::as_str))
+            .into())
     }
 
     /// Notes that a step expects this alert.
@@ -346,12 +389,25 @@ impl Game {
 
     /// Makes an alert the one that the next steps call "it".
     pub fn set_focus(&mut self, name: &str, labels: &Labels) {
-        let firing = self.events().into_iter().rev().find_map(|event| match event.kind {
-            EventKind::AlertFiring { labels: own, annotations, .. } if own == *labels => Some((event.at, annotations)),
-            _ => None,
-        });
+        let firing = self
+            .events()
+            .into_iter()
+            .rev()
+            .find_map(|event| match event.kind {
+                EventKind::AlertFiring {
+                    labels: own,
+                    annotations,
+                    ..
+                } if own == *labels => Some((event.at, annotations)),
+                _ => None,
+            });
         let (fired_at, annotations) = firing.unwrap_or((self.now(), Labels::empty()));
-        self.focus = Some(Focus { name: name.to_owned(), labels: labels.clone(), annotations, fired_at });
+        self.focus = Some(Focus {
+            name: name.to_owned(),
+            labels: labels.clone(),
+            annotations,
+            fired_at,
+        });
     }
 
     /// The alert that the last steps spoke of.
@@ -360,7 +416,9 @@ impl Game {
     /// Where none did.
     pub fn focus(&self) -> Result<Focus, StepError> {
         self.focus.clone().ok_or_else(|| {
-            StepError::invalid("\"it\" means the alert of an earlier step: first say which one should be firing")
+            StepError::invalid(
+                "\"it\" means the alert of an earlier step: first say which one should be firing",
+            )
         })
     }
 
@@ -380,10 +438,15 @@ impl Game {
 
     /// When that alert last began to fire.
     pub fn fired_at(&self, name: &str) -> Option<Timestamp> {
-        self.events().into_iter().rev().find_map(|event| match event.kind {
-            EventKind::AlertFiring { labels, .. } if labels.value_of("alertname") == name => Some(event.at),
-            _ => None,
-        })
+        self.events()
+            .into_iter()
+            .rev()
+            .find_map(|event| match event.kind {
+                EventKind::AlertFiring { labels, .. } if labels.value_of("alertname") == name => {
+                    Some(event.at)
+                }
+                _ => None,
+            })
     }
 
     /// Whether that alert has fired.
@@ -395,14 +458,27 @@ impl Game {
     pub fn unexpected_alerts(&self) -> BTreeSet<Labels> {
         let allowed = |labels: &Labels| {
             let name = labels.value_of("alertname");
-            self.expected.contains(name) || self.scenario.settings.may_fire.iter().any(|own| own == name)
+            self.expected.contains(name)
+                || self
+                    .scenario
+                    .settings
+                    .may_fire
+                    .iter()
+                    .any(|own| own == name)
         };
-        self.fired_since(self.started).into_iter().filter(|labels| !allowed(labels)).collect()
+        self.fired_since(self.started)
+            .into_iter()
+            .filter(|labels| !allowed(labels))
+            .collect()
     }
 
     /// The messages to that receiver.
     pub fn messages_to(&self, receiver: &str) -> Vec<Message> {
-        self.receivers.accepted().into_iter().filter(|message| message.receiver == receiver).collect()
+        self.receivers
+            .accepted()
+            .into_iter()
+            .filter(|message| message.receiver == receiver)
+            .collect()
     }
 
     /// What a receiver got, in a line, for a step that wanted something else.
@@ -413,10 +489,22 @@ impl Game {
             return format!("{receiver} got no message ({others} went to other receivers)");
         }
         let of = |message: &Message| {
-            let text: String = message.readable().split_whitespace().collect::<Vec<_>>().join(" ");
-            format!("{}: {}", message.at, text.chars().take(120).collect::<String>())
+            let text: String = message
+                .readable()
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ");
+            format!(
+                "{}: {}",
+                message.at,
+                text.chars().take(120).collect::<String>()
+            )
         };
-        format!("{receiver} got {}: {}", messages.len(), messages.iter().map(of).collect::<Vec<_>>().join("; "))
+        format!(
+            "{receiver} got {}: {}",
+            messages.len(),
+            messages.iter().map(of).collect::<Vec<_>>().join("; ")
+        )
     }
 
     /// The text of the runbook that an alert names.
@@ -426,17 +514,30 @@ impl Game {
 
     /// A link to the graph of an alert's expression.
     pub fn graph_link(&self, name: &str) -> String {
-        let query = self.rules.iter().find(|rule| rule.name == name).map_or("", |rule| &rule.query);
-        format!("{}/graph?g0.expr={}&g0.tab=0", self.apis.addresses().prometheus, crate::verify::encode(query))
+        let query = self
+            .rules
+            .iter()
+            .find(|rule| rule.name == name)
+            .map_or("", |rule| &rule.query);
+        format!(
+            "{}/graph?g0.expr={}&g0.tab=0",
+            self.apis.addresses().prometheus,
+            crate::verify::encode(query)
+        )
     }
 
     /// What an expression and its parts are worth now, for the failure of a step.
     pub fn explain_expression(&self, query: &str) -> String {
         match self.run(self.apis.query(query, None)) {
-            Ok(Ok(samples)) if samples.is_empty() => "its expression returns nothing now".to_owned(),
+            Ok(Ok(samples)) if samples.is_empty() => {
+                "its expression returns nothing now".to_owned()
+            }
             Ok(Ok(samples)) => {
-                let shown: Vec<String> =
-                    samples.iter().take(5).map(|sample| format!("{} {:.4}", sample.labels, sample.value)).collect();
+                let shown: Vec<String> = samples
+                    .iter()
+                    .take(5)
+                    .map(|sample| format!("{} {:.4}", sample.labels, sample.value))
+                    .collect();
                 format!("its expression returns {}", shown.join("; "))
             }
             Ok(Err(error)) => error.to_string(),
@@ -446,7 +547,10 @@ impl Game {
 }
 
 /// The first of the two that is ready: the future, or the name of a signal.
-async fn tokio_select<F: Future>(future: F, signal: impl Future<Output = &'static str>) -> Result<F::Output, &'static str> {
+async fn tokio_select<F: Future>(
+    future: F,
+    signal: impl Future<Output = &'static str>,
+) -> Result<F::Output, &'static str> {
     let future = std::pin::pin!(future);
     let signal = std::pin::pin!(signal);
     match futures::future::select(future, signal).await {
@@ -467,7 +571,9 @@ async fn start_parts(
         kind: crate::failure::FailureKind::Target,
         ..StepError::failed("the game day can start", error)
     };
-    let receivers = Receivers::start(env).await.map_err(|error| unreachable(error.to_string()))?;
+    let receivers = Receivers::start(env)
+        .await
+        .map_err(|error| unreachable(error.to_string()))?;
     let stack_options = StackOptions {
         compress: options.compress,
         notify: NotifyMode::Capture(Receivers::address()),

@@ -43,14 +43,28 @@ impl Game {
             Progress::Lines => self.scaled(LINE),
             Progress::Terminal => self.scaled(TERMINAL),
         };
-        let scaled = |query: &str| self.scaled_query(query).unwrap_or_else(|_| query.to_owned());
+        let scaled = |query: &str| {
+            self.scaled_query(query)
+                .unwrap_or_else(|_| query.to_owned())
+        };
         let burn = |slo: &SloSettings| {
-            (slo.name.clone(), scaled(&format!("max({} / {})", slo.bad_ratio_over("1h"), slo.budget())))
+            (
+                slo.name.clone(),
+                scaled(&format!(
+                    "max({} / {})",
+                    slo.bad_ratio_over("1h"),
+                    slo.budget()
+                )),
+            )
         };
         let queries = Queries {
             rate: scaled("sum(rate(http_requests_total{service=\"frontend\"}[1m]))"),
-            p95: scaled("histogram_quantile(0.95, sum by (le) (rate(http_request_duration_seconds_bucket{service=\"frontend\"}[1m])))"),
-            errors: scaled("sum(rate(http_requests_total{service=\"frontend\", status_code=~\"5..\"}[1m])) / sum(rate(http_requests_total{service=\"frontend\"}[1m]))"),
+            p95: scaled(
+                "histogram_quantile(0.95, sum by (le) (rate(http_request_duration_seconds_bucket{service=\"frontend\"}[1m])))",
+            ),
+            errors: scaled(
+                "sum(rate(http_requests_total{service=\"frontend\", status_code=~\"5..\"}[1m])) / sum(rate(http_requests_total{service=\"frontend\"}[1m]))",
+            ),
             burn: self.scenario.settings.slos.first().map(burn),
         };
         let watch = Watch {
@@ -77,7 +91,11 @@ async fn show(watch: Watch, interval: Duration, terminal: bool) {
         let line = watch.line().await;
         let mut out = std::io::stderr().lock();
         // Progress that cannot be shown is not worth a failure.
-        let _ = if terminal { write!(out, "\r\x1b[2K{line}\r") } else { writeln!(out, "{line}") };
+        let _ = if terminal {
+            write!(out, "\r\x1b[2K{line}\r")
+        } else {
+            writeln!(out, "{line}")
+        };
         let _ = out.flush();
     }
 }
@@ -85,12 +103,19 @@ async fn show(watch: Watch, interval: Duration, terminal: bool) {
 impl Watch {
     async fn line(&self) -> String {
         let played = self.env.now().since(self.started);
-        let played = Duration::from_secs(self.compress.map_or(played, |divisor| played * divisor).as_secs());
+        let played = Duration::from_secs(
+            self.compress
+                .map_or(played, |divisor| played * divisor)
+                .as_secs(),
+        );
         let rate = self.value(&self.queries.rate).await;
         let p95 = self.value(&self.queries.p95).await;
         let errors = self.value(&self.queries.errors).await.or(rate.map(|_| 0.0));
         let burn = match &self.queries.burn {
-            Some((name, query)) => self.value(query).await.map(|value| format!(" | burn rate {name} 1h {value:.1}")),
+            Some((name, query)) => self
+                .value(query)
+                .await
+                .map(|value| format!(" | burn rate {name} 1h {value:.1}")),
             None => None,
         };
         let alerts = self.apis.active_alerts().await.unwrap_or_default();
@@ -100,7 +125,11 @@ impl Watch {
             .collect();
         states.sort();
         states.dedup();
-        let states = if states.is_empty() { "none".to_owned() } else { states.join(", ") };
+        let states = if states.is_empty() {
+            "none".to_owned()
+        } else {
+            states.join(", ")
+        };
         let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
         format!(
             "{:>8} {:<28} {:>7} req/s | p95 {:>7} | errors {:>6}{} | alerts: {states}",
@@ -115,6 +144,9 @@ impl Watch {
 
     async fn value(&self, query: &str) -> Option<f64> {
         let samples = self.apis.query(query, None).await.ok()?;
-        samples.first().map(|sample| sample.value).filter(|value| value.is_finite())
+        samples
+            .first()
+            .map(|sample| sample.value)
+            .filter(|value| value.is_finite())
     }
 }

@@ -64,7 +64,11 @@ impl Game {
             let (found, seen) = look(self)?;
             let now = clock.now();
             if found.is_some() || now >= deadline {
-                return Ok(Waited { found, after: self.unscaled(now.since(from)), seen });
+                return Ok(Waited {
+                    found,
+                    after: self.unscaled(now.since(from)),
+                    seen,
+                });
             }
             self.check_aborted()?;
             let next = deadline.min(now + self.look_interval());
@@ -83,13 +87,24 @@ impl Game {
         labels: &[(String, String)],
         limit: Duration,
     ) -> Result<Waited<ActiveAlert, ActiveAlert>, StepError> {
-        let right = |own: &Labels| labels.iter().all(|(label, value)| own.value_of(label) == value);
+        let right = |own: &Labels| {
+            labels
+                .iter()
+                .all(|(label, value)| own.value_of(label) == value)
+        };
         self.wait(self.acted_at, limit, |game| {
             let alerts = game.active_alerts()?;
-            let seen: Vec<ActiveAlert> =
-                alerts.into_iter().filter(|alert| alert.labels.value_of("alertname") == name).collect();
-            let in_state = |alert: &&ActiveAlert| states.iter().any(|state| state.as_str() == alert.state);
-            let found = seen.iter().filter(in_state).find(|alert| right(&alert.labels)).cloned();
+            let seen: Vec<ActiveAlert> = alerts
+                .into_iter()
+                .filter(|alert| alert.labels.value_of("alertname") == name)
+                .collect();
+            let in_state =
+                |alert: &&ActiveAlert| states.iter().any(|state| state.as_str() == alert.state);
+            let found = seen
+                .iter()
+                .filter(in_state)
+                .find(|alert| right(&alert.labels))
+                .cloned();
             Ok((found, seen))
         })
     }
@@ -98,11 +113,17 @@ impl Game {
     ///
     /// # Errors
     /// As for [`Self::wait_for_alert`].
-    pub fn wait_for_inactive(&mut self, name: &str, limit: Duration) -> Result<Waited<(), ActiveAlert>, StepError> {
+    pub fn wait_for_inactive(
+        &mut self,
+        name: &str,
+        limit: Duration,
+    ) -> Result<Waited<(), ActiveAlert>, StepError> {
         self.wait(self.acted_at, limit, |game| {
             let alerts = game.active_alerts()?;
-            let seen: Vec<ActiveAlert> =
-                alerts.into_iter().filter(|alert| alert.labels.value_of("alertname") == name).collect();
+            let seen: Vec<ActiveAlert> = alerts
+                .into_iter()
+                .filter(|alert| alert.labels.value_of("alertname") == name)
+                .collect();
             Ok((seen.is_empty().then_some(()), seen))
         })
     }
@@ -140,7 +161,8 @@ impl Game {
         let since = self.fired_at(alert).unwrap_or(self.started);
         let begin = from.unwrap_or_else(|| self.now());
         let waited = self.wait(begin, limit, |game| {
-            let right = |message: &Message| message.at >= since && message.status_of(alert) == Some(status);
+            let right =
+                |message: &Message| message.at >= since && message.status_of(alert) == Some(status);
             let found = game.messages_to(receiver).into_iter().find(right);
             Ok((found, Vec::<()>::new()))
         })?;

@@ -36,13 +36,21 @@ impl Flags {
     }
 
     fn abort(&self, reason: String) {
-        let mut aborted = self.0.aborted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut aborted = self
+            .0
+            .aborted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         aborted.get_or_insert(reason);
     }
 
     /// Why the run was aborted.
     pub fn aborted(&self) -> Option<String> {
-        self.0.aborted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .aborted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(super) fn set_phase(&self, phase: &str) {
@@ -50,7 +58,11 @@ impl Flags {
     }
 
     pub(super) fn phase(&self) -> String {
-        self.0.phase.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .phase
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -67,19 +79,36 @@ impl Game {
         for slo in &self.scenario.settings.slos {
             let query = slo.bad_ratio_over(SLI_WINDOW);
             let query = self.scaled_query(&query).unwrap_or(query);
-            env.spawn(watch_objective(env.clone(), self.apis.clone(), slo.clone(), query, interval));
+            env.spawn(watch_objective(
+                env.clone(),
+                self.apis.clone(),
+                slo.clone(),
+                query,
+                interval,
+            ));
         }
         for condition in &self.scenario.settings.abort {
-            let query = self.scaled_query(&condition.expr).unwrap_or_else(|_| condition.expr.clone());
+            let query = self
+                .scaled_query(&condition.expr)
+                .unwrap_or_else(|_| condition.expr.clone());
             let flags = self.flags.clone();
-            env.spawn(watch_abort(env.clone(), self.apis.clone(), condition.clone(), query, flags, interval));
+            env.spawn(watch_abort(
+                env.clone(),
+                self.apis.clone(),
+                condition.clone(),
+                query,
+                flags,
+                interval,
+            ));
         }
         self.start_progress();
     }
 
     /// Fails where an abort condition has held: all faults are taken back first.
     pub(super) fn check_aborted(&mut self) -> Result<(), StepError> {
-        let Some(reason) = self.flags.aborted() else { return Ok(()) };
+        let Some(reason) = self.flags.aborted() else {
+            return Ok(());
+        };
         self.end_faults(gameday_signal::FaultEnd::Aborted);
         Err(StepError {
             kind: FailureKind::Assertion,
@@ -88,19 +117,35 @@ impl Game {
     }
 }
 
-async fn watch_objective(env: Env, apis: Apis, slo: SloSettings, query: String, interval: Duration) {
+async fn watch_objective(
+    env: Env,
+    apis: Apis,
+    slo: SloSettings,
+    query: String,
+    interval: Duration,
+) {
     let budget = slo.budget();
     let mut breached = false;
     loop {
         env.clock().sleep(interval).await;
-        let Ok(samples) = apis.query(&query, None).await else { continue };
-        let Some(bad_ratio) = samples.iter().map(|sample| sample.value).filter(|value| !value.is_nan()).max_by(f64::total_cmp)
+        let Ok(samples) = apis.query(&query, None).await else {
+            continue;
+        };
+        let Some(bad_ratio) = samples
+            .iter()
+            .map(|sample| sample.value)
+            .filter(|value| !value.is_nan())
+            .max_by(f64::total_cmp)
         else {
             continue;
         };
         let slo = slo.name.clone();
         match (breached, bad_ratio > budget) {
-            (false, true) => env.record(EventKind::SliBreached { slo, bad_ratio, threshold: budget }),
+            (false, true) => env.record(EventKind::SliBreached {
+                slo,
+                bad_ratio,
+                threshold: budget,
+            }),
             (true, false) => env.record(EventKind::SliRestored { slo, bad_ratio }),
             _ => continue,
         }
@@ -108,14 +153,30 @@ async fn watch_objective(env: Env, apis: Apis, slo: SloSettings, query: String, 
     }
 }
 
-async fn watch_abort(env: Env, apis: Apis, condition: AbortSettings, query: String, flags: Flags, interval: Duration) {
+async fn watch_abort(
+    env: Env,
+    apis: Apis,
+    condition: AbortSettings,
+    query: String,
+    flags: Flags,
+    interval: Duration,
+) {
     loop {
         env.clock().sleep(interval).await;
-        let Ok(samples) = apis.query(&query, None).await else { continue };
+        let Ok(samples) = apis.query(&query, None).await else {
+            continue;
+        };
         // A scalar is true when it is not zero; a vector when it has an element.
-        let holds = samples.iter().any(|sample| !sample.labels.is_empty() || sample.value != 0.0);
+        let holds = samples
+            .iter()
+            .any(|sample| !sample.labels.is_empty() || sample.value != 0.0);
         if holds {
-            env.record(EventKind::Note { text: format!("abort condition holds: {} ({})", condition.reason, condition.expr) });
+            env.record(EventKind::Note {
+                text: format!(
+                    "abort condition holds: {} ({})",
+                    condition.reason, condition.expr
+                ),
+            });
             flags.abort(condition.reason);
             return;
         }

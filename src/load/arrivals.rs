@@ -56,13 +56,19 @@ mod tests {
     #[test]
     fn constant_arrivals_keep_their_beat() {
         let mut rng = Rng::named(1, "x");
-        assert_eq!(Arrivals::Constant.gap(4.0, &mut rng), Duration::from_millis(250));
+        assert_eq!(
+            Arrivals::Constant.gap(4.0, &mut rng),
+            Duration::from_millis(250)
+        );
         assert_eq!(Arrivals::Poisson.gap(0.0, &mut rng), NEVER);
     }
 
     #[test]
     fn the_wave_swings_around_one() {
-        let wave = Wave { amplitude: 0.5, period: Duration::from_secs(86_400) };
+        let wave = Wave {
+            amplitude: 0.5,
+            period: Duration::from_secs(86_400),
+        };
         assert!((wave.factor(Timestamp::from_secs(21_600)) - 1.5).abs() < 1e-9);
         assert!((wave.factor(Timestamp::from_secs(64_800)) - 0.5).abs() < 1e-9);
     }

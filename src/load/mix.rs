@@ -44,7 +44,12 @@ impl RequestMix {
     pub(super) fn pick(&self, rng: &mut Rng) -> Option<usize> {
         let mut left = rng.unit() * self.total;
         let mut last = None;
-        for (index, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.weight > 0.0) {
+        for (index, entry) in self
+            .entries
+            .iter()
+            .enumerate()
+            .filter(|(_, entry)| entry.weight > 0.0)
+        {
             left -= entry.weight;
             last = Some(index);
             if left < 0.0 {
@@ -57,7 +62,9 @@ impl RequestMix {
 
 impl MixEntry {
     pub(super) fn request(&self, base_url: &str) -> Result<Request<Bytes>, http::Error> {
-        let mut builder = Request::builder().method(self.method.clone()).uri(format!("{base_url}{}", self.path));
+        let mut builder = Request::builder()
+            .method(self.method.clone())
+            .uri(format!("{base_url}{}", self.path));
         if self.body.is_some() {
             builder = builder.header("content-type", "application/json");
         }
@@ -70,19 +77,31 @@ mod tests {
     use super::*;
 
     fn entry(path: &str, weight: f64) -> MixEntry {
-        MixEntry { method: Method::GET, path: path.to_owned(), body: None, weight }
+        MixEntry {
+            method: Method::GET,
+            path: path.to_owned(),
+            body: None,
+            weight,
+        }
     }
 
     #[test]
     fn weights_are_respected() {
-        let mix = RequestMix::new(vec![entry("/a", 3.0), entry("/never", 0.0), entry("/b", 1.0)]);
+        let mix = RequestMix::new(vec![
+            entry("/a", 3.0),
+            entry("/never", 0.0),
+            entry("/b", 1.0),
+        ]);
         let mut rng = Rng::named(1, "mix");
         let mut counts = [0; 3];
         for _ in 0..40_000 {
             counts[mix.pick(&mut rng).expect("there are entries")] += 1;
         }
         assert_eq!(counts[1], 0);
-        assert!((2.8..3.2).contains(&(f64::from(counts[0]) / f64::from(counts[2]))), "{counts:?}");
+        assert!(
+            (2.8..3.2).contains(&(f64::from(counts[0]) / f64::from(counts[2]))),
+            "{counts:?}"
+        );
         assert_eq!(RequestMix::new(Vec::new()).pick(&mut rng), None);
     }
 }

@@ -63,8 +63,14 @@ impl Load {
     pub fn start(env: &Env, spec: LoadSpec, watch: Vec<BadEvent>) -> Self {
         let env = env.on("load");
         let rate = std::sync::Mutex::new(spec.requests_per_second);
-        let shared = Arc::new(Shared { recorder: Recorder::new(env.clone(), watch), rate, spec });
-        env.record(EventKind::LoadChanged { requests_per_second: shared.spec.requests_per_second });
+        let shared = Arc::new(Shared {
+            recorder: Recorder::new(env.clone(), watch),
+            rate,
+            spec,
+        });
+        env.record(EventKind::LoadChanged {
+            requests_per_second: shared.spec.requests_per_second,
+        });
         env.spawn(inject(env.clone(), Arc::clone(&shared)));
         Self { shared, env }
     }
@@ -72,7 +78,9 @@ impl Load {
     /// Changes the rate from now on.
     pub fn set_rate(&self, requests_per_second: f64) {
         *self.shared.lock_rate() = requests_per_second;
-        self.env.record(EventKind::LoadChanged { requests_per_second });
+        self.env.record(EventKind::LoadChanged {
+            requests_per_second,
+        });
     }
 
     /// What was sent and answered so far.
@@ -89,7 +97,9 @@ impl Drop for Load {
 
 impl Shared {
     fn lock_rate(&self) -> std::sync::MutexGuard<'_, f64> {
-        self.rate.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.rate
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn rate_at(&self, now: Timestamp) -> f64 {
@@ -115,13 +125,21 @@ async fn inject(env: Env, shared: Arc<Shared>) {
         }
         intended = intended + gap;
         env.clock().sleep_until(intended).await;
-        let Some(entry) = shared.spec.mix.pick(&mut choices) else { return };
+        let Some(entry) = shared.spec.mix.pick(&mut choices) else {
+            return;
+        };
         if shared.recorder.in_flight() >= IN_FLIGHT_MAX {
             shared.recorder.shed();
             continue;
         }
         shared.recorder.sent(intended);
-        env.spawn(ask(env.clone(), client.clone(), Arc::clone(&shared), entry, intended));
+        env.spawn(ask(
+            env.clone(),
+            client.clone(),
+            Arc::clone(&shared),
+            entry,
+            intended,
+        ));
     }
 }
 
@@ -132,9 +150,15 @@ async fn ask(env: Env, client: HttpClient, shared: Arc<Shared>, entry: usize, in
         Err(_) => None,
     };
     let latency = env.now().since(intended).min(LATENCY_MAX);
-    shared.recorder.answered(intended, latency, status, &entry.path);
+    shared
+        .recorder
+        .answered(intended, latency, status, &entry.path);
 }
 
 async fn send(client: &HttpClient, request: Request<Bytes>, limit: Duration) -> Option<u16> {
-    client.send(request, limit).await.ok().map(|answer| answer.status().as_u16())
+    client
+        .send(request, limit)
+        .await
+        .ok()
+        .map(|answer| answer.status().as_u16())
 }

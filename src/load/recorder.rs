@@ -80,8 +80,15 @@ pub struct LoadSummary {
 
 impl Recorder {
     pub(super) fn new(env: Env, watch: Vec<BadEvent>) -> Self {
-        let state = State { armed: vec![false; watch.len()], ..State::default() };
-        Self { env, watch, state: Mutex::new(state) }
+        let state = State {
+            armed: vec![false; watch.len()],
+            ..State::default()
+        };
+        Self {
+            env,
+            watch,
+            state: Mutex::new(state),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -104,7 +111,13 @@ impl Recorder {
         state.last_sent = Some(intended);
     }
 
-    pub(super) fn answered(&self, intended: Timestamp, latency: Duration, status: Option<u16>, path: &str) {
+    pub(super) fn answered(
+        &self,
+        intended: Timestamp,
+        latency: Duration,
+        status: Option<u16>,
+        path: &str,
+    ) {
         let failed = status.is_none_or(|status| status >= 500);
         let mut guard = self.lock();
         let state = &mut *guard;
@@ -119,12 +132,21 @@ impl Recorder {
             if *armed && path.starts_with(&rule.path_prefix) && ((failed && rule.errors) || slow) {
                 *armed = false;
                 let what = match status {
-                    Some(status) => format!("{path} answered {status} after {}", format_duration(latency)),
-                    None => format!("{path} was not answered within {}", format_duration(latency)),
+                    Some(status) => format!(
+                        "{path} answered {status} after {}",
+                        format_duration(latency)
+                    ),
+                    None => format!(
+                        "{path} was not answered within {}",
+                        format_duration(latency)
+                    ),
                 };
                 // The event is bad when the user notices: at the answer, not at the start.
                 let detail = format!("{what} (started at {intended})");
-                self.env.record(EventKind::FirstBadEvent { slo: rule.slo.clone(), detail });
+                self.env.record(EventKind::FirstBadEvent {
+                    slo: rule.slo.clone(),
+                    detail,
+                });
             }
         }
     }
@@ -158,7 +180,12 @@ impl Window {
     /// The percentiles of the latency.
     pub fn latency(&self) -> LatencySummary {
         let ms = |quantile| self.histogram.quantile_us(quantile) as f64 / 1000.0;
-        LatencySummary { p50_ms: ms(0.5), p95_ms: ms(0.95), p99_ms: ms(0.99), max_ms: self.histogram.max_us as f64 / 1000.0 }
+        LatencySummary {
+            p50_ms: ms(0.5),
+            p95_ms: ms(0.95),
+            p99_ms: ms(0.99),
+            max_ms: self.histogram.max_us as f64 / 1000.0,
+        }
     }
 }
 
@@ -224,7 +251,10 @@ mod tests {
     fn buckets_hold_their_values() {
         for us in (0..100_000).chain([1 << 30, (1 << 31) - 1, 3_600_000_000]) {
             let upper = upper_bound(bucket_of(us));
-            assert!(us <= upper && (upper - us) as f64 <= us as f64 / 64.0 + 1.0, "{us} {upper}");
+            assert!(
+                us <= upper && (upper - us) as f64 <= us as f64 / 64.0 + 1.0,
+                "{us} {upper}"
+            );
         }
     }
 
@@ -234,7 +264,10 @@ mod tests {
         (1..=10_000).for_each(|ms| histogram.record(Duration::from_millis(ms)));
         for (quantile, expected_ms) in [(0.5, 5000.0), (0.95, 9500.0), (0.99, 9900.0)] {
             let got_ms = histogram.quantile_us(quantile) as f64 / 1000.0;
-            assert!((got_ms / expected_ms - 1.0).abs() < 0.02, "{quantile}: {got_ms}");
+            assert!(
+                (got_ms / expected_ms - 1.0).abs() < 0.02,
+                "{quantile}: {got_ms}"
+            );
         }
         assert_eq!(Histogram::default().quantile_us(0.5), 0);
     }

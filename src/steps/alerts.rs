@@ -75,7 +75,12 @@ pub(super) const STEPS: &[StepDef] = &[
 ];
 
 fn pending(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
-    wait_for(world.game()?, arguments, &[AlertState::Pending, AlertState::Firing], &[])
+    wait_for(
+        world.game()?,
+        arguments,
+        &[AlertState::Pending, AlertState::Firing],
+        &[],
+    )
 }
 
 fn firing(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
@@ -95,21 +100,39 @@ fn wait_for(
     game.expect_alert(&name);
     let waited = game.wait_for_alert(&name, states, wanted, limit)?;
     let state = states[0].as_str();
-    let labels: String = wanted.iter().map(|(label, value)| format!(" {label}={value:?}")).collect();
-    let expected = format!("alert {name}{labels} {state} within {}", format_duration(limit));
+    let labels: String = wanted
+        .iter()
+        .map(|(label, value)| format!(" {label}={value:?}"))
+        .collect();
+    let expected = format!(
+        "alert {name}{labels} {state} within {}",
+        format_duration(limit)
+    );
     match waited.found {
         Some(alert) => {
             game.set_focus(&name, &alert.labels);
-            Ok(format!("{} {} after {}, value {:.4}", alert.labels, alert.state, format_duration(waited.after), alert.value))
+            Ok(format!(
+                "{} {} after {}, value {:.4}",
+                alert.labels,
+                alert.state,
+                format_duration(waited.after),
+                alert.value
+            ))
         }
         None => {
             let seen = match waited.seen.as_slice() {
                 [] => format!("it was inactive for {}", format_duration(waited.after)),
-                seen => seen.iter().map(|alert| format!("{} is {}", alert.labels, alert.state)).collect::<Vec<_>>().join("; "),
+                seen => seen
+                    .iter()
+                    .map(|alert| format!("{} is {}", alert.labels, alert.state))
+                    .collect::<Vec<_>>()
+                    .join("; "),
             };
             let rule = game.alert_rule(&name)?;
             let value = game.explain_expression(&rule.query);
-            Err(StepError::failed(expected, format!("{seen}; {value}")).asked(rule.query).linked(game.graph_link(&name)))
+            Err(StepError::failed(expected, format!("{seen}; {value}"))
+                .asked(rule.query)
+                .linked(game.graph_link(&name)))
         }
     }
 }
@@ -124,13 +147,21 @@ fn earliest(world: &mut World, arguments: &Arguments) -> Result<String, StepErro
         "earliest {}, observed {}, {} later",
         timing.earliest,
         timing.observed,
-        format_duration(Duration::from_millis(u64::try_from(late.as_millis()).unwrap_or(u64::MAX)))
+        format_duration(Duration::from_millis(
+            u64::try_from(late.as_millis()).unwrap_or(u64::MAX)
+        ))
     );
     if timing.observed < timing.earliest {
-        return Err(StepError::failed("the alert not to fire before it can", text));
+        return Err(StepError::failed(
+            "the alert not to fire before it can",
+            text,
+        ));
     }
     if late > tolerance && game.is_virtual() {
-        let expected = format!("alert {name} within {} of its earliest moment", format_duration(tolerance));
+        let expected = format!(
+            "alert {name} within {} of its earliest moment",
+            format_duration(tolerance)
+        );
         return Err(StepError::failed(expected, text));
     }
     Ok(text)
@@ -143,7 +174,10 @@ fn silent(world: &mut World, arguments: &Arguments) -> Result<String, StepError>
     game.alert_rule(&name)?;
     let from = game.now();
     game.play_for(duration)?;
-    let fired = game.fired_since(from).into_iter().find(|labels| labels.value_of("alertname") == name);
+    let fired = game
+        .fired_since(from)
+        .into_iter()
+        .find(|labels| labels.value_of("alertname") == name);
     let still = game.active_alerts()?.into_iter().find(|alert| {
         alert.labels.value_of("alertname") == name && alert.state == AlertState::Firing.as_str()
     });
@@ -161,7 +195,10 @@ fn resolve(world: &mut World, arguments: &Arguments) -> Result<String, StepError
     game.alert_rule(&name)?;
     let expected = format!("alert {name} resolved within {}", format_duration(limit));
     if !game.has_fired(&name) {
-        return Err(StepError::failed(expected, "it has never fired, so it cannot resolve"));
+        return Err(StepError::failed(
+            expected,
+            "it has never fired, so it cannot resolve",
+        ));
     }
     let waited = game.wait_for_inactive(&name, limit)?;
     if waited.found.is_some() {
@@ -169,8 +206,14 @@ fn resolve(world: &mut World, arguments: &Arguments) -> Result<String, StepError
     } else {
         let rule = game.alert_rule(&name)?;
         let value = game.explain_expression(&rule.query);
-        Err(StepError::failed(expected, format!("it was still active after {}; {value}", format_duration(waited.after)))
-            .asked(rule.query))
+        Err(StepError::failed(
+            expected,
+            format!(
+                "it was still active after {}; {value}",
+                format_duration(waited.after)
+            ),
+        )
+        .asked(rule.query))
     }
 }
 
@@ -181,23 +224,38 @@ fn inhibited(world: &mut World, arguments: &Arguments) -> Result<String, StepErr
     game.alert_rule(&name)?;
     game.expect_alert(&name);
     let managed = game.managed_alerts()?;
-    let own: Vec<_> = managed.iter().filter(|alert| alert.labels.value_of("alertname") == name).collect();
+    let own: Vec<_> = managed
+        .iter()
+        .filter(|alert| alert.labels.value_of("alertname") == name)
+        .collect();
     let expected = match &source {
         Some(source) => format!("alert {name} inhibited by {source}"),
         None => format!("alert {name} inhibited"),
     };
     if own.is_empty() {
-        return Err(StepError::inconclusive(expected, "Alertmanager does not hold that alert").asked("/api/v2/alerts"));
+        return Err(
+            StepError::inconclusive(expected, "Alertmanager does not hold that alert")
+                .asked("/api/v2/alerts"),
+        );
     }
     for alert in &own {
         let by = |fingerprint: &String| {
-            let source = managed.iter().find(|other| other.fingerprint == *fingerprint);
+            let source = managed
+                .iter()
+                .find(|other| other.fingerprint == *fingerprint);
             source.map_or("", |source| source.labels.value_of("alertname"))
         };
         let sources: Vec<&str> = alert.inhibited_by.iter().map(by).collect();
-        let right = source.as_ref().map_or(!sources.is_empty(), |source| sources.contains(&source.as_str()));
+        let right = source.as_ref().map_or(!sources.is_empty(), |source| {
+            sources.contains(&source.as_str())
+        });
         if !right {
-            let observed = format!("{} is {}, inhibited by [{}]", alert.labels, alert.state, sources.join(", "));
+            let observed = format!(
+                "{} is {}, inhibited by [{}]",
+                alert.labels,
+                alert.state,
+                sources.join(", ")
+            );
             return Err(StepError::failed(expected, observed).asked("/api/v2/alerts"));
         }
     }
@@ -209,16 +267,27 @@ fn order(world: &mut World, arguments: &Arguments) -> Result<String, StepError> 
     let game = world.game()?;
     let fired_at = |name: &str| {
         game.events().iter().find_map(|event| match &event.kind {
-            EventKind::AlertFiring { labels, .. } if labels.value_of("alertname") == name => Some(event.at),
+            EventKind::AlertFiring { labels, .. } if labels.value_of("alertname") == name => {
+                Some(event.at)
+            }
             _ => None,
         })
     };
     let expected = format!("{first} to fire before {second}");
     match (fired_at(&first), fired_at(&second)) {
         (Some(a), Some(b)) if a < b => Ok(format!("{first} at {a}, {second} at {b}")),
-        (Some(a), Some(b)) => Err(StepError::failed(expected, format!("{first} at {a}, {second} at {b}"))),
-        (None, _) => Err(StepError::failed(expected, format!("{first} has not fired"))),
-        (_, None) => Err(StepError::failed(expected, format!("{second} has not fired"))),
+        (Some(a), Some(b)) => Err(StepError::failed(
+            expected,
+            format!("{first} at {a}, {second} at {b}"),
+        )),
+        (None, _) => Err(StepError::failed(
+            expected,
+            format!("{first} has not fired"),
+        )),
+        (_, None) => Err(StepError::failed(
+            expected,
+            format!("{second} has not fired"),
+        )),
     }
 }
 
@@ -229,7 +298,10 @@ fn no_other(world: &mut World, _: &Arguments) -> Result<String, StepError> {
         Ok("every alert that fired was expected".to_owned())
     } else {
         let list: Vec<String> = unexpected.iter().map(ToString::to_string).collect();
-        Err(StepError::failed("no other alert to fire", format!("also fired: {}", list.join("; "))))
+        Err(StepError::failed(
+            "no other alert to fire",
+            format!("also fired: {}", list.join("; ")),
+        ))
     }
 }
 
@@ -237,7 +309,10 @@ fn none_at_all(world: &mut World, _: &Arguments) -> Result<String, StepError> {
     let game = world.game()?;
     let from = game.started();
     match game.fired_since(from).first() {
-        Some(labels) => Err(StepError::failed("no alert to fire", format!("{labels} fired"))),
+        Some(labels) => Err(StepError::failed(
+            "no alert to fire",
+            format!("{labels} fired"),
+        )),
         None => Ok("no alert fired".to_owned()),
     }
 }

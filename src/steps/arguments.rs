@@ -41,7 +41,8 @@ impl Arguments {
     /// Where it is none.
     pub fn number(&self, index: usize) -> Result<f64, StepError> {
         let text = self.text(index);
-        text.parse().map_err(|_| StepError::invalid(format!("{text:?} is no number")))
+        text.parse()
+            .map_err(|_| StepError::invalid(format!("{text:?} is no number")))
     }
 
     /// An argument as a duration: `6 minutes`, `1 hour 30 minutes`, `1h30m`.
@@ -55,7 +56,10 @@ impl Arguments {
     /// The table as pairs of its first two columns.
     pub fn pairs(&self) -> Vec<(String, String)> {
         let cell = |row: &Vec<String>, index: usize| row.get(index).cloned().unwrap_or_default();
-        self.table.iter().map(|row| (cell(row, 0), cell(row, 1))).collect()
+        self.table
+            .iter()
+            .map(|row| (cell(row, 0), cell(row, 1)))
+            .collect()
     }
 }
 
@@ -66,7 +70,9 @@ fn words_to_duration(text: &str) -> Result<Duration, String> {
     let words: Vec<&str> = text.split(' ').collect();
     let mut total = Duration::ZERO;
     for pair in words.chunks(2) {
-        let [number, unit] = pair else { return Err(format!("{text:?} is no duration: a unit is missing")) };
+        let [number, unit] = pair else {
+            return Err(format!("{text:?} is no duration: a unit is missing"));
+        };
         let secs = match unit.strip_suffix('s').unwrap_or(unit) {
             "millisecond" => 0.001,
             "second" => 1.0,
@@ -74,9 +80,15 @@ fn words_to_duration(text: &str) -> Result<Duration, String> {
             "hour" => 3600.0,
             "day" => 86_400.0,
             "week" => 604_800.0,
-            _ => return Err(format!("unknown unit {unit:?}: expected seconds, minutes, hours, days or weeks")),
+            _ => {
+                return Err(format!(
+                    "unknown unit {unit:?}: expected seconds, minutes, hours, days or weeks"
+                ));
+            }
         };
-        let number: f64 = number.parse().map_err(|_| format!("{number:?} is no number"))?;
+        let number: f64 = number
+            .parse()
+            .map_err(|_| format!("{number:?} is no number"))?;
         total += Duration::try_from_secs_f64(number * secs).map_err(|error| error.to_string())?;
     }
     Ok(total)
@@ -88,8 +100,19 @@ mod tests {
 
     #[test]
     fn reads_durations() {
-        for (text, secs) in [("6 minutes", 360.0), ("1 minute", 60.0), ("1 hour 30 minutes", 5400.0), ("0.5 seconds", 0.5), ("1h30m", 5400.0), ("15s", 15.0)] {
-            assert_eq!(words_to_duration(text), Ok(Duration::from_secs_f64(secs)), "{text}");
+        for (text, secs) in [
+            ("6 minutes", 360.0),
+            ("1 minute", 60.0),
+            ("1 hour 30 minutes", 5400.0),
+            ("0.5 seconds", 0.5),
+            ("1h30m", 5400.0),
+            ("15s", 15.0),
+        ] {
+            assert_eq!(
+                words_to_duration(text),
+                Ok(Duration::from_secs_f64(secs)),
+                "{text}"
+            );
         }
         for text in ["6 fortnights", "6", "1 hour 30"] {
             assert!(words_to_duration(text).is_err(), "{text}");

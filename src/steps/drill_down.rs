@@ -41,11 +41,18 @@ fn leads_to_slowest(world: &mut World, arguments: &Arguments) -> Result<String, 
 }
 
 fn warning_leads_to_slowest(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
-    world.game()?.drill_down_to_slowest("warn", arguments.text(0), arguments.text(1))
+    world
+        .game()?
+        .drill_down_to_slowest("warn", arguments.text(0), arguments.text(1))
 }
 
 fn error_leads_to_failing(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
-    world.game()?.drill_down_to_failing("error", arguments.text(0), arguments.text(1), arguments.text(2))
+    world.game()?.drill_down_to_failing(
+        "error",
+        arguments.text(0),
+        arguments.text(1),
+        arguments.text(2),
+    )
 }
 
 fn runbook_exists(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
@@ -55,13 +62,24 @@ fn runbook_exists(world: &mut World, arguments: &Arguments) -> Result<String, St
     let url = rule.annotations.value_of("runbook_url").to_owned();
     let expected = format!("alert {name} to have a runbook with every required section");
     if url.is_empty() {
-        return Err(StepError::failed(expected, "it has no annotation runbook_url"));
+        return Err(StepError::failed(
+            expected,
+            "it has no annotation runbook_url",
+        ));
     }
-    let text = game.runbook(&url).ok_or_else(|| StepError::failed(expected.clone(), format!("{url} does not exist")))?;
+    let text = game
+        .runbook(&url)
+        .ok_or_else(|| StepError::failed(expected.clone(), format!("{url} does not exist")))?;
     let missing = runbook::missing_sections(&text);
     if missing.is_empty() {
-        Ok(format!("{url} has all {} sections", runbook::SECTIONS.len()))
+        Ok(format!(
+            "{url} has all {} sections",
+            runbook::SECTIONS.len()
+        ))
     } else {
-        Err(StepError::failed(expected, format!("{url} lacks: {}", missing.join(", "))))
+        Err(StepError::failed(
+            expected,
+            format!("{url} lacks: {}", missing.join(", ")),
+        ))
     }
 }

@@ -49,7 +49,15 @@ pub struct StepDef {
 
 /// All steps, by subject.
 pub fn all() -> impl Iterator<Item = &'static StepDef> {
-    [phases::STEPS, alerts::STEPS, notifications::STEPS, objectives::STEPS, drill_down::STEPS].into_iter().flatten()
+    [
+        phases::STEPS,
+        alerts::STEPS,
+        notifications::STEPS,
+        objectives::STEPS,
+        drill_down::STEPS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The steps with their compiled patterns.
@@ -57,8 +65,9 @@ pub fn compiled() -> &'static [(Regex, &'static StepDef)] {
     static COMPILED: LazyLock<Vec<(Regex, &'static StepDef)>> = LazyLock::new(|| {
         all()
             .map(|step| {
-                let regex = Regex::new(&to_regex(step.pattern))
-                    .expect("invariant: every pattern of the vocabulary compiles, which a test proves");
+                let regex = Regex::new(&to_regex(step.pattern)).expect(
+                    "invariant: every pattern of the vocabulary compiles, which a test proves",
+                );
                 (regex, step)
             })
             .collect()
@@ -68,22 +77,34 @@ pub fn compiled() -> &'static [(Regex, &'static StepDef)] {
 
 /// The step that a line of a feature means, with its arguments.
 pub fn find(kind: StepKind, text: &str) -> Option<(&'static StepDef, Vec<String>)> {
-    compiled().iter().filter(|(_, step)| step.kind == kind).find_map(|(regex, step)| {
-        let captures = regex.captures(text)?;
-        let arguments = captures.iter().skip(1).flatten().map(|group| group.as_str().to_owned()).collect();
-        Some((*step, arguments))
-    })
+    compiled()
+        .iter()
+        .filter(|(_, step)| step.kind == kind)
+        .find_map(|(regex, step)| {
+            let captures = regex.captures(text)?;
+            let arguments = captures
+                .iter()
+                .skip(1)
+                .flatten()
+                .map(|group| group.as_str().to_owned())
+                .collect();
+            Some((*step, arguments))
+        })
 }
 
 /// The example that is nearest to a line that nobody knows.
 pub fn nearest_example(text: &str) -> Option<&'static str> {
-    let words = |text: &str| -> Vec<String> { text.split_whitespace().map(str::to_lowercase).collect() };
+    let words =
+        |text: &str| -> Vec<String> { text.split_whitespace().map(str::to_lowercase).collect() };
     let wanted = words(text);
     all()
         .map(|step| {
             let own = words(step.example);
             let shared = wanted.iter().filter(|word| own.contains(word)).count();
-            (shared * 100 / own.len().max(wanted.len()).max(1), step.example)
+            (
+                shared * 100 / own.len().max(wanted.len()).max(1),
+                step.example,
+            )
         })
         .filter(|(score, _)| *score >= 30)
         .max_by_key(|(score, _)| *score)
@@ -116,7 +137,10 @@ fn to_regex(pattern: &str) -> String {
 const ARGUMENTS: [(&str, &str); 4] = [
     ("{string}", "(?:\"([^\"]*)\"|'([^']*)')"),
     ("{number}", r"(-?[0-9]+(?:\.[0-9]+)?)"),
-    ("{duration}", r"([0-9][0-9a-z]*|[0-9]+(?:\.[0-9]+)? [a-z]+(?: [0-9]+ [a-z]+)*)"),
+    (
+        "{duration}",
+        r"([0-9][0-9a-z]*|[0-9]+(?:\.[0-9]+)? [a-z]+(?: [0-9]+ [a-z]+)*)",
+    ),
     ("{text}", "(.+)"),
 ];
 
@@ -140,6 +164,9 @@ mod tests {
     #[test]
     fn a_line_that_nobody_knows_gets_the_nearest_example() {
         let example = nearest_example("alert \"X\" should become pendign within 6 minutes");
-        assert_eq!(example, Some("alert \"LatencyFastBurn\" should become pending within 6 minutes"));
+        assert_eq!(
+            example,
+            Some("alert \"LatencyFastBurn\" should become pending within 6 minutes")
+        );
     }
 }

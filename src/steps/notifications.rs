@@ -62,18 +62,39 @@ fn notified(world: &mut World, arguments: &Arguments) -> Result<String, StepErro
     let words = world.step_text.clone();
     let game = world.game()?;
     let focus = game.focus()?;
-    let found = game.wait_for_message(arguments.text(0), &focus.name, MessageStatus::Firing, Some(focus.fired_at), limit)?;
-    let expected = format!("receiver {} notified of {} within {}", arguments.text(0), focus.name, format_duration(limit));
+    let found = game.wait_for_message(
+        arguments.text(0),
+        &focus.name,
+        MessageStatus::Firing,
+        Some(focus.fired_at),
+        limit,
+    )?;
+    let expected = format!(
+        "receiver {} notified of {} within {}",
+        arguments.text(0),
+        focus.name,
+        format_duration(limit)
+    );
     let Some(message) = found else {
-        return Err(StepError::failed(expected, game.describe_messages(arguments.text(0))));
+        return Err(StepError::failed(
+            expected,
+            game.describe_messages(arguments.text(0)),
+        ));
     };
     if words.contains(" once ") {
         let rest = limit.saturating_sub(game.unscaled(game.now().since(focus.fired_at)));
         game.play_for(rest)?;
         let of = |message: &&Message| message.status_of(&focus.name) == Some(MessageStatus::Firing);
-        let times = game.messages_to(arguments.text(0)).iter().filter(of).count();
+        let times = game
+            .messages_to(arguments.text(0))
+            .iter()
+            .filter(of)
+            .count();
         if times != 1 {
-            return Err(StepError::failed(format!("{expected}, once"), format!("{times} messages")));
+            return Err(StepError::failed(
+                format!("{expected}, once"),
+                format!("{times} messages"),
+            ));
         }
     }
     let mut shown = String::new();
@@ -82,17 +103,33 @@ fn notified(world: &mut World, arguments: &Arguments) -> Result<String, StepErro
         for name in ["value", "dashboard_url", "runbook_url"] {
             let value = annotations.value_of(name);
             if value.is_empty() {
-                return Err(StepError::failed(format!("alert {} to have the annotation {name}", focus.name), "it has none"));
+                return Err(StepError::failed(
+                    format!("alert {} to have the annotation {name}", focus.name),
+                    "it has none",
+                ));
             }
             // The value goes on changing while the alert fires; what must be there is the one of the evaluation that fired.
             if !message.shows(value) {
-                let observed = format!("the message does not show {value:?}: {}", excerpt(&message.readable()));
-                return Err(StepError::failed(format!("{expected}, with its {name}"), observed));
+                let observed = format!(
+                    "the message does not show {value:?}: {}",
+                    excerpt(&message.readable())
+                );
+                return Err(StepError::failed(
+                    format!("{expected}, with its {name}"),
+                    observed,
+                ));
             }
         }
-        shown = format!(", showing {:?}, the dashboard and {}", annotations.value_of("value"), annotations.value_of("runbook_url"));
+        shown = format!(
+            ", showing {:?}, the dashboard and {}",
+            annotations.value_of("value"),
+            annotations.value_of("runbook_url")
+        );
     }
-    Ok(format!("told {} after it fired{shown}", format_duration(message.at.since(focus.fired_at))))
+    Ok(format!(
+        "told {} after it fired{shown}",
+        format_duration(message.at.since(focus.fired_at))
+    ))
 }
 
 fn notified_of(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
@@ -102,26 +139,63 @@ fn notified_of(world: &mut World, arguments: &Arguments) -> Result<String, StepE
     game.alert_rule(&name)?;
     let fired_at = game.fired_at(&name);
     let from = fired_at.unwrap_or_else(|| game.now());
-    match game.wait_for_message(arguments.text(0), &name, MessageStatus::Firing, Some(from), limit)? {
-        Some(message) => Ok(format!("told {} after it fired", format_duration(message.at.since(from)))),
+    match game.wait_for_message(
+        arguments.text(0),
+        &name,
+        MessageStatus::Firing,
+        Some(from),
+        limit,
+    )? {
+        Some(message) => Ok(format!(
+            "told {} after it fired",
+            format_duration(message.at.since(from))
+        )),
         None => {
-            let expected = format!("receiver {} notified of {name} within {}", arguments.text(0), format_duration(limit));
-            Err(StepError::failed(expected, game.describe_messages(arguments.text(0))))
+            let expected = format!(
+                "receiver {} notified of {name} within {}",
+                arguments.text(0),
+                format_duration(limit)
+            );
+            Err(StepError::failed(
+                expected,
+                game.describe_messages(arguments.text(0)),
+            ))
         }
     }
 }
 
 fn resolved(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
-    let limit = if arguments.len() > 1 { arguments.duration(1)? } else { RESOLVED_LIMIT };
+    let limit = if arguments.len() > 1 {
+        arguments.duration(1)?
+    } else {
+        RESOLVED_LIMIT
+    };
     let game = world.game()?;
     let focus = game.focus()?;
     let from = game.now();
-    match game.wait_for_message(arguments.text(0), &focus.name, MessageStatus::Resolved, None, limit)? {
-        Some(message) => Ok(format!("told at {}, {} after it fired", message.at, format_duration(message.at.since(focus.fired_at)))),
+    match game.wait_for_message(
+        arguments.text(0),
+        &focus.name,
+        MessageStatus::Resolved,
+        None,
+        limit,
+    )? {
+        Some(message) => Ok(format!(
+            "told at {}, {} after it fired",
+            message.at,
+            format_duration(message.at.since(focus.fired_at))
+        )),
         None => {
             let waited = format_duration(game.now().since(from));
-            let expected = format!("receiver {} told that {} is resolved within {waited}", arguments.text(0), focus.name);
-            Err(StepError::failed(expected, game.describe_messages(arguments.text(0))))
+            let expected = format!(
+                "receiver {} told that {} is resolved within {waited}",
+                arguments.text(0),
+                focus.name
+            );
+            Err(StepError::failed(
+                expected,
+                game.describe_messages(arguments.text(0)),
+            ))
         }
     }
 }
@@ -132,10 +206,19 @@ fn acknowledged(world: &mut World, _: &Arguments) -> Result<String, StepError> {
     let told = |message: &Message| message.status_of(&focus.name) == Some(MessageStatus::Firing);
     if !game.receivers().accepted().iter().any(told) {
         let expected = format!("a page about {} to acknowledge", focus.name);
-        return Err(StepError::failed(expected, "no receiver was notified of it"));
+        return Err(StepError::failed(
+            expected,
+            "no receiver was notified of it",
+        ));
     }
-    game.note(gameday_signal::EventKind::Acknowledged { alert: focus.name.clone() });
-    Ok(format!("{} {} after it fired", focus.name, format_duration(game.now().since(focus.fired_at))))
+    game.note(gameday_signal::EventKind::Acknowledged {
+        alert: focus.name.clone(),
+    });
+    Ok(format!(
+        "{} {} after it fired",
+        focus.name,
+        format_duration(game.now().since(focus.fired_at))
+    ))
 }
 
 fn not_notified(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
@@ -143,7 +226,11 @@ fn not_notified(world: &mut World, arguments: &Arguments) -> Result<String, Step
     let game = world.game()?;
     game.alert_rule(name)?;
     game.check_receiver(receiver)?;
-    match game.messages_to(receiver).iter().find(|message| message.status_of(name).is_some()) {
+    match game
+        .messages_to(receiver)
+        .iter()
+        .find(|message| message.status_of(name).is_some())
+    {
         Some(message) => Err(StepError::failed(
             format!("no message to {receiver} about {name}"),
             format!("one at {}: {}", message.at, excerpt(&message.readable())),
@@ -161,7 +248,10 @@ fn count(world: &mut World, arguments: &Arguments) -> Result<String, StepError> 
     if got as f64 == wanted {
         Ok(format!("{got} messages"))
     } else {
-        Err(StepError::failed(format!("{wanted} messages to {receiver}"), game.describe_messages(receiver)))
+        Err(StepError::failed(
+            format!("{wanted} messages to {receiver}"),
+            game.describe_messages(receiver),
+        ))
     }
 }
 
@@ -169,5 +259,9 @@ fn count(world: &mut World, arguments: &Arguments) -> Result<String, StepError> 
 fn excerpt(text: &str) -> String {
     let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let cut: String = line.chars().take(200).collect();
-    if cut.len() < line.len() { format!("{cut}…") } else { cut }
+    if cut.len() < line.len() {
+        format!("{cut}…")
+    } else {
+        cut
+    }
 }

@@ -69,14 +69,28 @@ fn burn_rate(
     let game = world.game()?;
     let slo = game.scenario().slo(arguments.text(0))?.clone();
     let query = slo.bad_ratio_over(&window);
-    let expected = format!("the burn rate of {} over {window} to {verb} {limit}", slo.name);
+    let expected = format!(
+        "the burn rate of {} over {window} to {verb} {limit}",
+        slo.name
+    );
     let samples = game.query(&query)?;
-    let Some(bad_ratio) = samples.iter().map(|sample| sample.value).max_by(f64::total_cmp) else {
+    let Some(bad_ratio) = samples
+        .iter()
+        .map(|sample| sample.value)
+        .max_by(f64::total_cmp)
+    else {
         return Err(StepError::inconclusive(expected, "the query returned no series").asked(query));
     };
     let burn = bad_ratio / slo.budget();
-    let observed = format!("burn rate {burn:.2} ({:.2} % bad over {window})", bad_ratio * 100.0);
-    if holds(burn, limit) { Ok(observed) } else { Err(StepError::failed(expected, observed).asked(query)) }
+    let observed = format!(
+        "burn rate {burn:.2} ({:.2} % bad over {window})",
+        bad_ratio * 100.0
+    );
+    if holds(burn, limit) {
+        Ok(observed)
+    } else {
+        Err(StepError::failed(expected, observed).asked(query))
+    }
 }
 
 fn sli_back(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
@@ -87,16 +101,32 @@ fn sli_back(world: &mut World, arguments: &Arguments) -> Result<String, StepErro
     let waited = game.wait_for_query(&query, within, |samples| {
         !samples.is_empty() && samples.iter().all(|sample| sample.value <= budget)
     })?;
-    let worst = waited.seen.iter().map(|sample| sample.value).max_by(f64::total_cmp);
-    let expected = format!("at most {:.2} % bad over 5m within {}", budget * 100.0, format_duration(within));
+    let worst = waited
+        .seen
+        .iter()
+        .map(|sample| sample.value)
+        .max_by(f64::total_cmp);
+    let expected = format!(
+        "at most {:.2} % bad over 5m within {}",
+        budget * 100.0,
+        format_duration(within)
+    );
     match (waited.found, worst) {
         (Some(()), Some(worst)) => {
             // The watcher of the timeline looks every evaluation interval; it must see it as well.
             game.play_for(std::time::Duration::from_secs(15))?;
-            Ok(format!("{:.2} % bad after {}", worst * 100.0, format_duration(waited.after)))
+            Ok(format!(
+                "{:.2} % bad after {}",
+                worst * 100.0,
+                format_duration(waited.after)
+            ))
         }
-        (_, None) => Err(StepError::inconclusive(expected, "the query returned no series").asked(query)),
-        (None, Some(worst)) => Err(StepError::failed(expected, format!("{:.2} % bad", worst * 100.0)).asked(query)),
+        (_, None) => {
+            Err(StepError::inconclusive(expected, "the query returned no series").asked(query))
+        }
+        (None, Some(worst)) => {
+            Err(StepError::failed(expected, format!("{:.2} % bad", worst * 100.0)).asked(query))
+        }
     }
 }
 
@@ -108,7 +138,12 @@ fn query_below(world: &mut World, arguments: &Arguments) -> Result<String, StepE
     query(world, arguments, "fall below", |value, limit| value < limit)
 }
 
-fn query(world: &mut World, arguments: &Arguments, verb: &str, holds: fn(f64, f64) -> bool) -> Result<String, StepError> {
+fn query(
+    world: &mut World,
+    arguments: &Arguments,
+    verb: &str,
+    holds: fn(f64, f64) -> bool,
+) -> Result<String, StepError> {
     let query = arguments.text(0).to_owned();
     let limit = arguments.number(1)?;
     let within = arguments.duration(2)?;
@@ -116,9 +151,16 @@ fn query(world: &mut World, arguments: &Arguments, verb: &str, holds: fn(f64, f6
     let waited = game.wait_for_query(&query, within, |samples| {
         !samples.is_empty() && samples.iter().all(|sample| holds(sample.value, limit))
     })?;
-    let values: Vec<String> = waited.seen.iter().map(|sample| format!("{} {}", sample.labels, sample.value)).collect();
+    let values: Vec<String> = waited
+        .seen
+        .iter()
+        .map(|sample| format!("{} {}", sample.labels, sample.value))
+        .collect();
     let values = values.join("; ");
-    let expected = format!("the query to {verb} {limit} within {}", format_duration(within));
+    let expected = format!(
+        "the query to {verb} {limit} within {}",
+        format_duration(within)
+    );
     if waited.found.is_some() {
         Ok(format!("{values} after {}", format_duration(waited.after)))
     } else if waited.seen.is_empty() {
@@ -133,10 +175,26 @@ fn largest(world: &mut World, arguments: &Arguments) -> Result<String, StepError
     let game = world.game()?;
     let samples = game.query(query)?;
     let expected = format!("{label}={wanted:?} to have the largest value");
-    let Some(top) = samples.iter().filter(|sample| !sample.value.is_nan()).max_by(|a, b| a.value.total_cmp(&b.value)) else {
+    let Some(top) = samples
+        .iter()
+        .filter(|sample| !sample.value.is_nan())
+        .max_by(|a, b| a.value.total_cmp(&b.value))
+    else {
         return Err(StepError::inconclusive(expected, "the query returned no series").asked(query));
     };
-    let total: f64 = samples.iter().map(|sample| sample.value).filter(|value| value.is_finite()).sum();
-    let observed = format!("{label}={:?} with {:.4} of {total:.4}", top.labels.value_of(label), top.value);
-    if top.labels.value_of(label) == wanted { Ok(observed) } else { Err(StepError::failed(expected, observed).asked(query)) }
+    let total: f64 = samples
+        .iter()
+        .map(|sample| sample.value)
+        .filter(|value| value.is_finite())
+        .sum();
+    let observed = format!(
+        "{label}={:?} with {:.4} of {total:.4}",
+        top.labels.value_of(label),
+        top.value
+    );
+    if top.labels.value_of(label) == wanted {
+        Ok(observed)
+    } else {
+        Err(StepError::failed(expected, observed).asked(query))
+    }
 }

@@ -67,7 +67,9 @@ pub(super) const STEPS: &[StepDef] = &[
 
 fn start(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
     if world.game.is_some() {
-        return Err(StepError::invalid("a game day is already being played in this scenario"));
+        return Err(StepError::invalid(
+            "a game day is already being played in this scenario",
+        ));
     }
     let game = Game::start(&world.options, arguments.text(0))?;
     let observed = game.describe();
@@ -85,25 +87,44 @@ fn quiet(world: &mut World, arguments: &Arguments) -> Result<String, StepError> 
     let expected = format!("a quiet stack for {}", format_duration(duration));
     let window = game.load_since_mark();
     if window.answered == 0 {
-        return Err(StepError::inconclusive(expected, format!("{} requests sent, none answered", window.sent)));
+        return Err(StepError::inconclusive(
+            expected,
+            format!("{} requests sent, none answered", window.sent),
+        ));
     }
     let alerts = game.active_alerts()?;
     if let Some(alert) = alerts.first() {
-        return Err(StepError::failed(expected, format!("alert {} is {} in the steady state", alert.labels, alert.state))
-            .asked("/api/v1/alerts"));
+        return Err(StepError::failed(
+            expected,
+            format!(
+                "alert {} is {} in the steady state",
+                alert.labels, alert.state
+            ),
+        )
+        .asked("/api/v1/alerts"));
     }
     let down = game.query("up == 0")?;
     if let Some(target) = down.first() {
-        return Err(StepError::failed(expected, format!("target {} is down", target.labels)).asked("up == 0"));
+        return Err(
+            StepError::failed(expected, format!("target {} is down", target.labels))
+                .asked("up == 0"),
+        );
     }
     if game.query("up")?.is_empty() {
         return Err(StepError::inconclusive(expected, "no target is scraped").asked("up"));
     }
     let notified = game.receivers().accepted().len() - before;
     if notified > 0 {
-        return Err(StepError::failed(expected, format!("{notified} notifications were sent")));
+        return Err(StepError::failed(
+            expected,
+            format!("{notified} notifications were sent"),
+        ));
     }
-    let errors = if window.failed == 0 { "no".to_owned() } else { window.failed.to_string() };
+    let errors = if window.failed == 0 {
+        "no".to_owned()
+    } else {
+        window.failed.to_string()
+    };
     Ok(format!(
         "{} requests answered with {errors} errors, p95 {:.0} ms, no alert, no notification",
         window.answered,
@@ -115,8 +136,15 @@ fn inactive(world: &mut World, arguments: &Arguments) -> Result<String, StepErro
     let name = arguments.text(0).to_owned();
     let game = world.game()?;
     game.alert_rule(&name)?;
-    match game.active_alerts()?.iter().find(|alert| alert.labels.value_of("alertname") == name) {
-        Some(alert) => Err(StepError::failed(format!("alert {name} is inactive"), format!("it is {}", alert.state))),
+    match game
+        .active_alerts()?
+        .iter()
+        .find(|alert| alert.labels.value_of("alertname") == name)
+    {
+        Some(alert) => Err(StepError::failed(
+            format!("alert {name} is inactive"),
+            format!("it is {}", alert.state),
+        )),
         None => Ok(format!("alert {name} is inactive")),
     }
 }

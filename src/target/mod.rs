@@ -31,20 +31,31 @@ impl Target {
     ///
     /// # Errors
     /// Where one cannot be started.
-    pub async fn start(env: &Env, scenario: &Scenario, options: &RunOptions) -> Result<Self, Failure> {
+    pub async fn start(
+        env: &Env,
+        scenario: &Scenario,
+        options: &RunOptions,
+    ) -> Result<Self, Failure> {
         let kind = match options.clock {
             ClockChoice::Virtual => {
                 let mut services = Vec::new();
                 for config in configs(scenario) {
                     let name = config.name.clone();
                     let started = fake_service::start(&env.on(&name), config).await;
-                    services.push(started.map_err(|error| Failure::target(format!("cannot start service {name:?}: {error}")))?);
+                    services.push(started.map_err(|error| {
+                        Failure::target(format!("cannot start service {name:?}: {error}"))
+                    })?);
                 }
                 Kind::Tasks(services)
             }
-            ClockChoice::Real => Kind::Processes(Processes::start(env, &configs(scenario), options).await?),
+            ClockChoice::Real => {
+                Kind::Processes(Processes::start(env, &configs(scenario), options).await?)
+            }
         };
-        Ok(Self { env: env.clone(), kind })
+        Ok(Self {
+            env: env.clone(),
+            kind,
+        })
     }
 
     /// The names of the services, those that users talk to first.
@@ -63,7 +74,10 @@ impl Target {
     /// Ends all services.
     pub async fn stop(&mut self) {
         match &mut self.kind {
-            Kind::Tasks(_) => self.services().into_iter().for_each(|name| self.env.crash(name)),
+            Kind::Tasks(_) => self
+                .services()
+                .into_iter()
+                .for_each(|name| self.env.crash(name)),
             Kind::Processes(processes) => processes.stop().await,
         }
     }
@@ -78,7 +92,10 @@ pub fn check_service(name: &str, path: &Path) -> Result<(), Failure> {
     if known.contains(&name) {
         return Ok(());
     }
-    Err(Failure::scenario(format!("{}: no service is called {name:?}", path.display())).did_you_mean(name, known))
+    Err(
+        Failure::scenario(format!("{}: no service is called {name:?}", path.display()))
+            .did_you_mean(name, known),
+    )
 }
 
 /// The settings of the services of a scenario, what is called before what calls it.

@@ -23,7 +23,11 @@ const FLUSH_MIN: Duration = Duration::from_millis(100);
 
 impl Processes {
     /// Starts a process for each service: what is called before what calls it.
-    pub(super) async fn start(env: &Env, configs: &[ServiceConfig], options: &RunOptions) -> Result<Self, Failure> {
+    pub(super) async fn start(
+        env: &Env,
+        configs: &[ServiceConfig],
+        options: &RunOptions,
+    ) -> Result<Self, Failure> {
         let program = match &options.service_program {
             Some(program) => program.clone(),
             None => own_program()?,
@@ -31,16 +35,22 @@ impl Processes {
         let mut children = Vec::new();
         for config in configs {
             let arguments = arguments(env, config, options);
-            let mut child =
-                Child::start(&program, &arguments).map_err(|error| Failure::target(format!("service {:?}: {error}", config.name)))?;
+            let mut child = Child::start(&program, &arguments)
+                .map_err(|error| Failure::target(format!("service {:?}: {error}", config.name)))?;
             let line = env
                 .clock()
                 .timeout(READY_LIMIT, child.next_line())
                 .await
-                .map_err(|elapsed| Failure::target(format!("service {:?} is not ready: {elapsed}", config.name)))?
+                .map_err(|elapsed| {
+                    Failure::target(format!("service {:?} is not ready: {elapsed}", config.name))
+                })?
                 .map_err(|error| Failure::target(format!("service {:?}: {error}", config.name)))?;
-            let (service, control) = read_ready(&line)
-                .ok_or_else(|| Failure::internal(format!("service {:?} says {line:?} instead of where it listens", config.name)))?;
+            let (service, control) = read_ready(&line).ok_or_else(|| {
+                Failure::internal(format!(
+                    "service {:?} says {line:?} instead of where it listens",
+                    config.name
+                ))
+            })?;
             env.net().assign(&config.listen, service);
             env.net().assign(&config.control, control);
             children.push(child);
@@ -59,11 +69,14 @@ impl Processes {
 
 /// This program, which plays the services as a hidden command.
 fn own_program() -> Result<PathBuf, Failure> {
-    std::env::current_exe().map_err(|error| Failure::internal(format!("cannot find my own program: {error}")))
+    std::env::current_exe()
+        .map_err(|error| Failure::internal(format!("cannot find my own program: {error}")))
 }
 
 fn arguments(env: &Env, config: &ServiceConfig, options: &RunOptions) -> Vec<String> {
-    let flush = options.compress.map_or(config.flush_interval, |divisor| (config.flush_interval / divisor).max(FLUSH_MIN));
+    let flush = options.compress.map_or(config.flush_interval, |divisor| {
+        (config.flush_interval / divisor).max(FLUSH_MIN)
+    });
     let mut arguments = vec![
         "__service".to_owned(),
         "--role".to_owned(),
@@ -79,7 +92,12 @@ fn arguments(env: &Env, config: &ServiceConfig, options: &RunOptions) -> Vec<Str
     if let Some(endpoint) = &config.otlp_endpoint {
         arguments.extend(["--otlp-endpoint".to_owned(), endpoint.to_string()]);
     }
-    let names: Vec<&Address> = config.upstreams.iter().map(|upstream| &upstream.address).chain(&config.otlp_endpoint).collect();
+    let names: Vec<&Address> = config
+        .upstreams
+        .iter()
+        .map(|upstream| &upstream.address)
+        .chain(&config.otlp_endpoint)
+        .collect();
     for name in names {
         if let Some(socket) = env.net().socket_of(name) {
             arguments.extend(["--name-of".to_owned(), format!("{name}={socket}")]);
@@ -92,7 +110,9 @@ fn arguments(env: &Env, config: &ServiceConfig, options: &RunOptions) -> Vec<Str
 fn read_ready(line: &str) -> Option<(SocketAddr, SocketAddr)> {
     let words: Vec<&str> = line.split_whitespace().collect();
     match words.as_slice() {
-        ["listening", service, "control", control, ..] => Some((service.parse().ok()?, control.parse().ok()?)),
+        ["listening", service, "control", control, ..] => {
+            Some((service.parse().ok()?, control.parse().ok()?))
+        }
         _ => None,
     }
 }

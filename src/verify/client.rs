@@ -178,7 +178,10 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 impl Apis {
     /// A client that dials from the host of `env`.
     pub fn new(env: &Env, addresses: ApiAddresses) -> Self {
-        Self { client: env.http_client(), addresses }
+        Self {
+            client: env.http_client(),
+            addresses,
+        }
     }
 
     /// Where the servers are.
@@ -191,10 +194,17 @@ impl Apis {
             .header("accept", "application/json")
             .body(Bytes::new())
             .map_err(|error| ApiError::Unreachable(format!("{url}: {error}")))?;
-        let answer = self.client.send(request, TIMEOUT).await.map_err(|error| match error.kind {
-            HttpErrorKind::TooLarge => ApiError::Shape { url: url.clone(), reason: error.reason },
-            _ => ApiError::Unreachable(error.to_string()),
-        })?;
+        let answer =
+            self.client
+                .send(request, TIMEOUT)
+                .await
+                .map_err(|error| match error.kind {
+                    HttpErrorKind::TooLarge => ApiError::Shape {
+                        url: url.clone(),
+                        reason: error.reason,
+                    },
+                    _ => ApiError::Unreachable(error.to_string()),
+                })?;
         let status = answer.status();
         if status == http::StatusCode::NOT_FOUND {
             return Ok(None);
@@ -206,20 +216,33 @@ impl Apis {
                 .ok()
                 .and_then(|body| body["error"].as_str().map(str::to_owned))
                 .unwrap_or_else(|| text.chars().take(500).collect());
-            return Err(ApiError::Refused { url, status: status.as_u16(), message });
+            return Err(ApiError::Refused {
+                url,
+                status: status.as_u16(),
+                message,
+            });
         }
-        json.map(Some).map_err(|error| ApiError::Shape { url, reason: error.to_string() })
+        json.map(Some).map_err(|error| ApiError::Shape {
+            url,
+            reason: error.to_string(),
+        })
     }
 
     async fn data(&self, url: String) -> Result<Value, ApiError> {
-        let mut body = self.get(url.clone()).await?.ok_or_else(|| ApiError::Refused {
-            url: url.clone(),
-            status: 404,
-            message: "not found".to_owned(),
-        })?;
+        let mut body = self
+            .get(url.clone())
+            .await?
+            .ok_or_else(|| ApiError::Refused {
+                url: url.clone(),
+                status: 404,
+                message: "not found".to_owned(),
+            })?;
         match body.get_mut("data").map(Value::take) {
             Some(data) => Ok(data),
-            None => Err(ApiError::Shape { url, reason: "no \"data\"".to_owned() }),
+            None => Err(ApiError::Shape {
+                url,
+                reason: "no \"data\"".to_owned(),
+            }),
         }
     }
 
@@ -227,9 +250,19 @@ impl Apis {
     ///
     /// # Errors
     /// Where Prometheus cannot be reached or refuses the query.
-    pub async fn query(&self, promql: &str, at: Option<Timestamp>) -> Result<Vec<VectorSample>, ApiError> {
-        let time = at.map(|at| format!("&time={}", seconds(at))).unwrap_or_default();
-        let url = format!("{}/api/v1/query?query={}{time}", self.addresses.prometheus, encode(promql));
+    pub async fn query(
+        &self,
+        promql: &str,
+        at: Option<Timestamp>,
+    ) -> Result<Vec<VectorSample>, ApiError> {
+        let time = at
+            .map(|at| format!("&time={}", seconds(at)))
+            .unwrap_or_default();
+        let url = format!(
+            "{}/api/v1/query?query={}{time}",
+            self.addresses.prometheus,
+            encode(promql)
+        );
         let data = self.data(url.clone()).await?;
         instant_samples(&data, &url)
     }
@@ -259,8 +292,14 @@ impl Apis {
             .iter()
             .map(|entry| {
                 let points = list(&entry["values"], &url)?;
-                let points = points.iter().map(|point| sample_of(point, &url)).collect::<Result<_, _>>()?;
-                Ok(RangeSeries { labels: labels_of(&entry["metric"]), points })
+                let points = points
+                    .iter()
+                    .map(|point| sample_of(point, &url))
+                    .collect::<Result<_, _>>()?;
+                Ok(RangeSeries {
+                    labels: labels_of(&entry["metric"]),
+                    points,
+                })
             })
             .collect()
     }
@@ -318,13 +357,21 @@ impl Apis {
     pub async fn phases(&self, group: &str) -> Result<Phases, ApiError> {
         let targets_url = format!("{}/api/v1/targets?state=active", self.addresses.prometheus);
         let targets = self.data(targets_url).await?;
-        let scrape = targets["activeTargets"].as_array().into_iter().flatten().find_map(|target| {
-            let interval = parse_duration(target["scrapeInterval"].as_str()?).ok()?;
-            Some((interval, parse_rfc3339(target["lastScrape"].as_str()?)))
-        });
+        let scrape = targets["activeTargets"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find_map(|target| {
+                let interval = parse_duration(target["scrapeInterval"].as_str()?).ok()?;
+                Some((interval, parse_rfc3339(target["lastScrape"].as_str()?)))
+            });
         let rules_url = format!("{}/api/v1/rules?type=alert", self.addresses.prometheus);
         let rules = self.data(rules_url).await?;
-        let own = rules["groups"].as_array().into_iter().flatten().find(|own| own["name"] == group);
+        let own = rules["groups"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|own| own["name"] == group);
         let evaluation = own.and_then(|own| {
             let interval = Duration::try_from_secs_f64(number(&own["interval"])).ok()?;
             Some((interval, parse_rfc3339(own["lastEvaluation"].as_str()?)?))
@@ -381,10 +428,15 @@ impl Apis {
         for stream in list(&data["result"], &url)? {
             let labels = labels_of(&stream["stream"]);
             for value in list(&stream["values"], &url)? {
-                let nanos: i64 = text(&value[0])
-                    .parse()
-                    .map_err(|_| ApiError::Shape { url: url.clone(), reason: "no timestamp".to_owned() })?;
-                lines.push(LogLine { at: Timestamp::from_nanos(nanos), line: text(&value[1]), labels: labels.clone() });
+                let nanos: i64 = text(&value[0]).parse().map_err(|_| ApiError::Shape {
+                    url: url.clone(),
+                    reason: "no timestamp".to_owned(),
+                })?;
+                lines.push(LogLine {
+                    at: Timestamp::from_nanos(nanos),
+                    line: text(&value[1]),
+                    labels: labels.clone(),
+                });
             }
         }
         lines.sort_by(|a, b| b.at.cmp(&a.at));
@@ -397,9 +449,15 @@ impl Apis {
     /// Where Tempo cannot be reached.
     pub async fn trace(&self, id: TraceId) -> Result<Option<Vec<TraceSpan>>, ApiError> {
         let url = format!("{}/api/v2/traces/{id}", self.addresses.tempo);
-        let Some(body) = self.get(url.clone()).await? else { return Ok(None) };
+        let Some(body) = self.get(url.clone()).await? else {
+            return Ok(None);
+        };
         let mut spans = Vec::new();
-        for resource in body["trace"]["resourceSpans"].as_array().into_iter().flatten() {
+        for resource in body["trace"]["resourceSpans"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
             let service = attribute(&resource["resource"]["attributes"], "service.name");
             for scope in resource["scopeSpans"].as_array().into_iter().flatten() {
                 for span in scope["spans"].as_array().into_iter().flatten() {
@@ -440,10 +498,16 @@ impl Apis {
 }
 
 fn trace_span(span: &Value, service: &str, url: &str) -> Result<TraceSpan, ApiError> {
-    let shape = |reason: &str| ApiError::Shape { url: url.to_owned(), reason: reason.to_owned() };
+    let shape = |reason: &str| ApiError::Shape {
+        url: url.to_owned(),
+        reason: reason.to_owned(),
+    };
     let nanos = |key: &str| -> Result<i64, ApiError> {
         let value = &span[key];
-        value.as_i64().or_else(|| value.as_str().and_then(|text| text.parse().ok())).ok_or_else(|| shape(key))
+        value
+            .as_i64()
+            .or_else(|| value.as_str().and_then(|text| text.parse().ok()))
+            .ok_or_else(|| shape(key))
     };
     let start = Timestamp::from_nanos(nanos("startTimeUnixNano")?);
     let end = Timestamp::from_nanos(nanos("endTimeUnixNano")?);
@@ -456,7 +520,9 @@ fn trace_span(span: &Value, service: &str, url: &str) -> Result<TraceSpan, ApiEr
         start,
         duration: end.since(start),
         error: span["status"]["code"] == "STATUS_CODE_ERROR" || span["status"]["code"] == 2,
-        attributes: attributes.map(|pair| (text(&pair["key"]), any_value(&pair["value"]))).collect(),
+        attributes: attributes
+            .map(|pair| (text(&pair["key"]), any_value(&pair["value"])))
+            .collect(),
     })
 }
 
@@ -469,17 +535,24 @@ fn span_id(value: &Value) -> Option<SpanId> {
     {
         return Some(id);
     }
-    let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok()?;
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(text)
+        .ok()?;
     SpanId::from_bytes(&bytes).ok()
 }
 
 fn attribute(attributes: &Value, key: &str) -> String {
     let mut pairs = attributes.as_array().into_iter().flatten();
-    pairs.find(|pair| pair["key"] == key).map(|pair| any_value(&pair["value"])).unwrap_or_default()
+    pairs
+        .find(|pair| pair["key"] == key)
+        .map(|pair| any_value(&pair["value"]))
+        .unwrap_or_default()
 }
 
 fn any_value(value: &Value) -> String {
-    let Some((_, inner)) = value.as_object().and_then(|object| object.iter().next()) else { return String::new() };
+    let Some((_, inner)) = value.as_object().and_then(|object| object.iter().next()) else {
+        return String::new();
+    };
     match inner {
         Value::String(text) => text.clone(),
         other => other.to_string(),
@@ -489,13 +562,19 @@ fn any_value(value: &Value) -> String {
 fn instant_samples(data: &Value, url: &str) -> Result<Vec<VectorSample>, ApiError> {
     if data["resultType"] == "scalar" {
         let (_, value) = sample_of(&data["result"], url)?;
-        return Ok(vec![VectorSample { labels: Labels::empty(), value }]);
+        return Ok(vec![VectorSample {
+            labels: Labels::empty(),
+            value,
+        }]);
     }
     list(&data["result"], url)?
         .iter()
         .map(|entry| {
             let (_, value) = sample_of(&entry["value"], url)?;
-            Ok(VectorSample { labels: labels_of(&entry["metric"]), value })
+            Ok(VectorSample {
+                labels: labels_of(&entry["metric"]),
+                value,
+            })
         })
         .collect()
 }
@@ -503,7 +582,10 @@ fn instant_samples(data: &Value, url: &str) -> Result<Vec<VectorSample>, ApiErro
 fn sample_of(pair: &Value, url: &str) -> Result<(Timestamp, f64), ApiError> {
     match (pair[0].as_f64(), parse_value(&pair[1])) {
         (Some(secs), Some(value)) => Ok((Timestamp::from_secs_f64(secs), value)),
-        _ => Err(ApiError::Shape { url: url.to_owned(), reason: format!("no sample: {pair}") }),
+        _ => Err(ApiError::Shape {
+            url: url.to_owned(),
+            reason: format!("no sample: {pair}"),
+        }),
     }
 }
 
@@ -516,7 +598,10 @@ fn parse_value(value: &Value) -> Option<f64> {
 }
 
 fn list<'a>(value: &'a Value, url: &str) -> Result<&'a Vec<Value>, ApiError> {
-    value.as_array().ok_or_else(|| ApiError::Shape { url: url.to_owned(), reason: "expected a list".to_owned() })
+    value.as_array().ok_or_else(|| ApiError::Shape {
+        url: url.to_owned(),
+        reason: "expected a list".to_owned(),
+    })
 }
 
 fn text(value: &Value) -> String {
@@ -524,7 +609,10 @@ fn text(value: &Value) -> String {
 }
 
 fn number(value: &Value) -> f64 {
-    value.as_f64().or_else(|| parse_value(value)).unwrap_or_default()
+    value
+        .as_f64()
+        .or_else(|| parse_value(value))
+        .unwrap_or_default()
 }
 
 fn labels_of(value: &Value) -> Labels {
@@ -558,7 +646,10 @@ mod tests {
 
     #[test]
     fn encodes_queries() {
-        assert_eq!(encode("a{b=\"ü\"} > 1"), "a%7Bb%3D%22%C3%BC%22%7D%20%3E%201");
+        assert_eq!(
+            encode("a{b=\"ü\"} > 1"),
+            "a%7Bb%3D%22%C3%BC%22%7D%20%3E%201"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod runbook;
 mod trace;
 
 pub use client::{
-    ActiveAlert, AlertRule, ApiAddresses, ApiError, Apis, LogLine, ManagedAlert, Phases, RangeSeries, TraceSpan, VectorSample, encode,
+    ActiveAlert, AlertRule, ApiAddresses, ApiError, Apis, LogLine, ManagedAlert, Phases,
+    RangeSeries, TraceSpan, VectorSample, encode,
 };
 pub use trace::{deepest_failure, rows, slowest};

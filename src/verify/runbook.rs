@@ -2,10 +2,32 @@
 
 /// The six sections, in order, each with the words of which its heading must hold one (in lower case).
 pub const SECTIONS: [(&str, &[&str]); 6] = [
-    ("what is this alert", &["what is this alert", "what is it", "what does this alert mean"]),
-    ("likely causes", &["likely cause", "why did it fire", "causes"]),
-    ("first investigation steps", &["investigation step", "first steps", "investigate", "first 3", "first four"]),
-    ("how to resolve", &["resolve", "resolution", "how to fix", "mitigat"]),
+    (
+        "what is this alert",
+        &[
+            "what is this alert",
+            "what is it",
+            "what does this alert mean",
+        ],
+    ),
+    (
+        "likely causes",
+        &["likely cause", "why did it fire", "causes"],
+    ),
+    (
+        "first investigation steps",
+        &[
+            "investigation step",
+            "first steps",
+            "investigate",
+            "first 3",
+            "first four",
+        ],
+    ),
+    (
+        "how to resolve",
+        &["resolve", "resolution", "how to fix", "mitigat"],
+    ),
     ("when to roll back", &["roll back", "rollback"]),
     ("when to escalate", &["escalate", "escalation"]),
 ];
@@ -14,9 +36,15 @@ pub const SECTIONS: [(&str, &[&str]); 6] = [
 pub fn missing_sections(markdown: &str) -> Vec<&'static str> {
     let sections = sections(markdown);
     let has = |words: &[&str]| {
-        sections.iter().any(|(heading, text)| !text.trim().is_empty() && words.iter().any(|word| heading.contains(word)))
+        sections.iter().any(|(heading, text)| {
+            !text.trim().is_empty() && words.iter().any(|word| heading.contains(word))
+        })
     };
-    SECTIONS.iter().filter(|(_, words)| !has(words)).map(|(name, _)| *name).collect()
+    SECTIONS
+        .iter()
+        .filter(|(_, words)| !has(words))
+        .map(|(name, _)| *name)
+        .collect()
 }
 
 /// Headings (in lower case) with the text below them, up to the next heading. Lines inside code fences are no headings.
@@ -29,7 +57,10 @@ fn sections(markdown: &str) -> Vec<(String, String)> {
         }
         match line.strip_prefix('#') {
             Some(rest) if !fenced => {
-                sections.push((rest.trim_start_matches('#').trim().to_lowercase(), String::new()));
+                sections.push((
+                    rest.trim_start_matches('#').trim().to_lowercase(),
+                    String::new(),
+                ));
             }
             _ => {
                 if let Some((_, text)) = sections.last_mut() {
@@ -62,10 +93,16 @@ pub fn queries(markdown: &str) -> Vec<RunbookQuery> {
         match (&mut open, trimmed.strip_prefix("```")) {
             (None, Some(language)) => {
                 let language = language.trim().to_lowercase();
-                open = Some(RunbookQuery { language, text: String::new(), line: index + 2 });
+                open = Some(RunbookQuery {
+                    language,
+                    text: String::new(),
+                    line: index + 2,
+                });
             }
             (Some(_), Some(_)) => {
-                let query = open.take().filter(|query| matches!(query.language.as_str(), "promql" | "logql" | "traceql"));
+                let query = open.take().filter(|query| {
+                    matches!(query.language.as_str(), "promql" | "logql" | "traceql")
+                });
                 queries.extend(query);
             }
             (Some(query), None) => {
@@ -89,8 +126,14 @@ mod tests {
     #[test]
     fn six_sections_are_required() {
         assert!(missing_sections(GOOD).is_empty());
-        assert_eq!(missing_sections(&GOOD.replace("## When to roll back", "## Whatever")), ["when to roll back"]);
-        assert_eq!(missing_sections(&GOOD.replace("## When to escalate\nf", "## When to escalate\n")), ["when to escalate"]);
+        assert_eq!(
+            missing_sections(&GOOD.replace("## When to roll back", "## Whatever")),
+            ["when to roll back"]
+        );
+        assert_eq!(
+            missing_sections(&GOOD.replace("## When to escalate\nf", "## When to escalate\n")),
+            ["when to escalate"]
+        );
         assert_eq!(missing_sections("").len(), 6);
     }
 

@@ -39,23 +39,41 @@ fn self_times(spans: &[TraceSpan]) -> BTreeMap<SpanId, Duration> {
 pub fn slowest(spans: &[TraceSpan]) -> Option<(&TraceSpan, Duration)> {
     let times = self_times(spans);
     let own = |span: &TraceSpan| times.get(&span.span_id).copied().unwrap_or_default();
-    spans.iter().rev().max_by_key(|span| own(span)).map(|span| (span, own(span)))
+    spans
+        .iter()
+        .rev()
+        .max_by_key(|span| own(span))
+        .map(|span| (span, own(span)))
 }
 
 /// The failed span that lies deepest: its own children did not fail. Of several the first.
 pub fn deepest_failure(spans: &[TraceSpan]) -> Option<&TraceSpan> {
-    let failed_parents: BTreeSet<SpanId> =
-        spans.iter().filter(|span| span.error).map(|span| span.parent_span_id).collect();
-    spans.iter().find(|span| span.error && !failed_parents.contains(&span.span_id))
+    let failed_parents: BTreeSet<SpanId> = spans
+        .iter()
+        .filter(|span| span.error)
+        .map(|span| span.parent_span_id)
+        .collect();
+    spans
+        .iter()
+        .find(|span| span.error && !failed_parents.contains(&span.span_id))
 }
 
 /// The rows of a waterfall: parents before their children, with their depth.
 pub fn rows(spans: &[TraceSpan]) -> Vec<SpanRow> {
     let times = self_times(spans);
     let known: BTreeSet<SpanId> = spans.iter().map(|span| span.span_id).collect();
-    let Some(begin) = spans.iter().map(|span| span.start).min() else { return Vec::new() };
-    let is_root = |span: &TraceSpan| !known.contains(&span.parent_span_id) || span.parent_span_id == span.span_id;
-    let mut stack: Vec<(&TraceSpan, usize)> = spans.iter().rev().filter(|span| is_root(span)).map(|span| (span, 0)).collect();
+    let Some(begin) = spans.iter().map(|span| span.start).min() else {
+        return Vec::new();
+    };
+    let is_root = |span: &TraceSpan| {
+        !known.contains(&span.parent_span_id) || span.parent_span_id == span.span_id
+    };
+    let mut stack: Vec<(&TraceSpan, usize)> = spans
+        .iter()
+        .rev()
+        .filter(|span| is_root(span))
+        .map(|span| (span, 0))
+        .collect();
     let mut rows = Vec::with_capacity(spans.len());
     let mut seen = BTreeSet::new();
     while let Some((span, depth)) = stack.pop() {
@@ -72,7 +90,10 @@ pub fn rows(spans: &[TraceSpan]) -> Vec<SpanRow> {
             error: span.error,
             attributes: span.attributes.clone(),
         });
-        let own = spans.iter().rev().filter(|child| child.parent_span_id == span.span_id && !is_root(child));
+        let own = spans
+            .iter()
+            .rev()
+            .filter(|child| child.parent_span_id == span.span_id && !is_root(child));
         stack.extend(own.map(|child| (child, depth + 1)));
     }
     rows
@@ -99,7 +120,11 @@ mod tests {
 
     #[test]
     fn the_slowest_span_is_the_one_with_the_most_time_of_its_own() {
-        let spans = [span(1, 0, 0, 100, true), span(2, 1, 5, 95, true), span(3, 2, 10, 80, false)];
+        let spans = [
+            span(1, 0, 0, 100, true),
+            span(2, 1, 5, 95, true),
+            span(3, 2, 10, 80, false),
+        ];
         let (slow, own) = slowest(&spans).expect("there are spans");
         assert_eq!((slow.name.as_str(), own), ("s3", Duration::from_millis(70)));
         assert_eq!(deepest_failure(&spans).expect("one failed").name, "s2");

@@ -147,7 +147,9 @@ impl Alertmanager {
 
     /// Whether a receiver has an integration: one without notifies nobody.
     pub(crate) fn has_integrations(&self, receiver: &str) -> bool {
-        self.receivers.get(receiver).is_some_and(|list| !list.is_empty())
+        self.receivers
+            .get(receiver)
+            .is_some_and(|list| !list.is_empty())
     }
 
     /// The configuration in force.

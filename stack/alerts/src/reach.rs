@@ -18,6 +18,8 @@ impl Alertmanager {
     /// How long the first notification of an alert with these labels waits for others of its group.
     pub fn group_wait_of(&self, labels: &Labels) -> Duration {
         let first = self.tree.matches(labels).into_iter().next();
-        first.map_or(Duration::ZERO, |route| self.tree.node(route).options.group_wait)
+        first.map_or(Duration::ZERO, |route| {
+            self.tree.node(route).options.group_wait
+        })
     }
 }

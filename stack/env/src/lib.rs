@@ -29,8 +29,8 @@ mod journal;
 mod link;
 mod net;
 mod process;
-mod side_by_side;
 mod rng;
+mod side_by_side;
 mod sim;
 mod watchdog;
 

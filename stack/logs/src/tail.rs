@@ -104,7 +104,12 @@ impl Tails {
     /// Shows a new line to every tail.
     pub(crate) fn offer(&mut self, labels: &Labels, entry: &Entry) {
         for tail in self.open.values_mut() {
-            if !tail.logs.matchers.iter().all(|matcher| matcher.matches(labels)) {
+            if !tail
+                .logs
+                .matchers
+                .iter()
+                .all(|matcher| matcher.matches(labels))
+            {
                 continue;
             }
             let pipeline = &mut tail.pipeline;

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use gameday_alerts::{Alertmanager, Config as AlertmanagerConfig, Options as AlertOptions, Templates};
+use gameday_alerts::{
+    Alertmanager, Config as AlertmanagerConfig, Options as AlertOptions, Templates,
+};
 use gameday_rules::{ParseOptions, RuleFile, parse_rule_file};
 
 use gameday_signal::Labels;
@@ -16,19 +18,58 @@ type Embedded = (&'static str, &'static str);
 /// The defaults, as `gameday init` writes them out.
 pub const DEFAULT_FILES: &[Embedded] = &[
     ("prometheus.yml", include_str!("../defaults/prometheus.yml")),
-    ("alertmanager.yml", include_str!("../defaults/alertmanager.yml")),
-    ("rules/golden-signals.yml", include_str!("../defaults/rules/golden-signals.yml")),
-    ("rules/slo-availability.yml", include_str!("../defaults/rules/slo-availability.yml")),
-    ("rules/slo-latency.yml", include_str!("../defaults/rules/slo-latency.yml")),
-    ("templates/gameday.tmpl", include_str!("../defaults/templates/gameday.tmpl")),
-    ("runbooks/availability-burn.md", include_str!("../defaults/runbooks/availability-burn.md")),
-    ("runbooks/high-cpu.md", include_str!("../defaults/runbooks/high-cpu.md")),
-    ("runbooks/high-error-rate.md", include_str!("../defaults/runbooks/high-error-rate.md")),
-    ("runbooks/high-latency.md", include_str!("../defaults/runbooks/high-latency.md")),
-    ("runbooks/high-memory.md", include_str!("../defaults/runbooks/high-memory.md")),
-    ("runbooks/latency-burn.md", include_str!("../defaults/runbooks/latency-burn.md")),
-    ("runbooks/service-down.md", include_str!("../defaults/runbooks/service-down.md")),
-    ("runbooks/traffic-dropped.md", include_str!("../defaults/runbooks/traffic-dropped.md")),
+    (
+        "alertmanager.yml",
+        include_str!("../defaults/alertmanager.yml"),
+    ),
+    (
+        "rules/golden-signals.yml",
+        include_str!("../defaults/rules/golden-signals.yml"),
+    ),
+    (
+        "rules/slo-availability.yml",
+        include_str!("../defaults/rules/slo-availability.yml"),
+    ),
+    (
+        "rules/slo-latency.yml",
+        include_str!("../defaults/rules/slo-latency.yml"),
+    ),
+    (
+        "templates/gameday.tmpl",
+        include_str!("../defaults/templates/gameday.tmpl"),
+    ),
+    (
+        "runbooks/availability-burn.md",
+        include_str!("../defaults/runbooks/availability-burn.md"),
+    ),
+    (
+        "runbooks/high-cpu.md",
+        include_str!("../defaults/runbooks/high-cpu.md"),
+    ),
+    (
+        "runbooks/high-error-rate.md",
+        include_str!("../defaults/runbooks/high-error-rate.md"),
+    ),
+    (
+        "runbooks/high-latency.md",
+        include_str!("../defaults/runbooks/high-latency.md"),
+    ),
+    (
+        "runbooks/high-memory.md",
+        include_str!("../defaults/runbooks/high-memory.md"),
+    ),
+    (
+        "runbooks/latency-burn.md",
+        include_str!("../defaults/runbooks/latency-burn.md"),
+    ),
+    (
+        "runbooks/service-down.md",
+        include_str!("../defaults/runbooks/service-down.md"),
+    ),
+    (
+        "runbooks/traffic-dropped.md",
+        include_str!("../defaults/runbooks/traffic-dropped.md"),
+    ),
 ];
 
 /// A file may have this many bytes.
@@ -76,12 +117,21 @@ impl StackFiles {
     /// The embedded defaults.
     pub fn embedded() -> Self {
         let of = |name: &str| {
-            let text = DEFAULT_FILES.iter().find(|(own, _)| *own == name).map_or("", |(_, text)| text);
-            SourceText { path: name.to_owned(), text: text.to_owned() }
+            let text = DEFAULT_FILES
+                .iter()
+                .find(|(own, _)| *own == name)
+                .map_or("", |(_, text)| text);
+            SourceText {
+                path: name.to_owned(),
+                text: text.to_owned(),
+            }
         };
         let below = |prefix: &str| {
             let names = DEFAULT_FILES.iter().map(|(name, _)| *name);
-            names.filter(|name| name.starts_with(prefix)).map(of).collect()
+            names
+                .filter(|name| name.starts_with(prefix))
+                .map(of)
+                .collect()
         };
         Self {
             folder: None,
@@ -99,14 +149,19 @@ impl StackFiles {
     /// # Errors
     /// Where a file cannot be read, or prometheus.yml or alertmanager.yml is invalid.
     pub fn load(folder: &Path) -> Result<Self, String> {
-        let mut files = Self { folder: Some(folder.to_path_buf()), ..Self::embedded() };
+        let mut files = Self {
+            folder: Some(folder.to_path_buf()),
+            ..Self::embedded()
+        };
         files.reread()?;
         Ok(files)
     }
 
     /// Reads the files of the folder again; the embedded ones stay as they are.
     pub(crate) fn reread(&mut self) -> Result<(), String> {
-        let Some(folder) = self.folder.clone() else { return Ok(()) };
+        let Some(folder) = self.folder.clone() else {
+            return Ok(());
+        };
         if !folder.is_dir() {
             return Err(format!("{}: no such folder", folder.display()));
         }
@@ -119,7 +174,8 @@ impl StackFiles {
         if self.rules.is_empty() && !folder.join("prometheus.yml").is_file() {
             self.rules = embedded.rules;
         }
-        let config = AlertmanagerConfig::load(&self.alertmanager.path, &self.alertmanager.text).map_err(|error| error.to_string())?;
+        let config = AlertmanagerConfig::load(&self.alertmanager.path, &self.alertmanager.text)
+            .map_err(|error| error.to_string())?;
         self.templates = if folder.join("alertmanager.yml").is_file() {
             read_matching(&folder, config.templates())?
         } else {
@@ -139,8 +195,8 @@ impl StackFiles {
     /// # Errors
     /// Where it is invalid, with the place.
     pub fn prometheus_config(&self) -> Result<PrometheusConfig, String> {
-        let mut config =
-            PrometheusConfig::parse(&self.prometheus.path, &self.prometheus.text).map_err(|error| error.to_string())?;
+        let mut config = PrometheusConfig::parse(&self.prometheus.path, &self.prometheus.text)
+            .map_err(|error| error.to_string())?;
         if let Some(divisor) = self.compress {
             config.scale_durations(f64::from(divisor));
         }
@@ -152,8 +208,8 @@ impl StackFiles {
     /// # Errors
     /// Where it is invalid, with the place.
     pub fn alertmanager_config(&self) -> Result<AlertmanagerConfig, String> {
-        let mut config =
-            AlertmanagerConfig::load(&self.alertmanager.path, &self.alertmanager.text).map_err(|error| error.to_string())?;
+        let mut config = AlertmanagerConfig::load(&self.alertmanager.path, &self.alertmanager.text)
+            .map_err(|error| error.to_string())?;
         if let Some(folder) = &self.folder {
             config.resolve_paths(folder);
         }
@@ -168,10 +224,21 @@ impl StackFiles {
     /// # Errors
     /// Where one is invalid, with the place and a hint.
     pub(crate) fn templates(&self, config: &AlertmanagerConfig) -> Result<Templates, String> {
-        let files = self.templates.iter().map(|file| (file.path.as_str(), file.text.as_str()));
+        let files = self
+            .templates
+            .iter()
+            .map(|file| (file.path.as_str(), file.text.as_str()));
         let templates = Templates::new(files).map_err(|problem| problem.to_string())?;
-        let problems: Vec<String> = templates.check(config).iter().map(ToString::to_string).collect();
-        if problems.is_empty() { Ok(templates) } else { Err(problems.join("\n")) }
+        let problems: Vec<String> = templates
+            .check(config)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        if problems.is_empty() {
+            Ok(templates)
+        } else {
+            Err(problems.join("\n"))
+        }
     }
 
     /// Checks alertmanager.yml and its templates, and gives the routes that alerts would take.
@@ -181,7 +248,10 @@ impl StackFiles {
     pub fn check_alertmanager(&self) -> Result<RouteCheck, String> {
         let config = self.alertmanager_config()?;
         self.templates(&config)?;
-        Ok(RouteCheck(Alertmanager::new(config, AlertOptions::default())))
+        Ok(RouteCheck(Alertmanager::new(
+            config,
+            AlertOptions::default(),
+        )))
     }
 
     /// The rule files, read.
@@ -201,8 +271,10 @@ impl StackFiles {
             return Err(problems.join("\n"));
         }
         if let Some(divisor) = self.compress {
-            let scale = |expr: &str| crate::scale_promql(expr, divisor).unwrap_or_else(|_| expr.to_owned());
-            read.iter_mut().for_each(|file| gameday_rules::scale_durations(file, f64::from(divisor), &scale));
+            let scale =
+                |expr: &str| crate::scale_promql(expr, divisor).unwrap_or_else(|_| expr.to_owned());
+            read.iter_mut()
+                .for_each(|file| gameday_rules::scale_durations(file, f64::from(divisor), &scale));
         }
         Ok(read)
     }
@@ -216,28 +288,43 @@ impl StackFiles {
     pub fn runbook(&self, url: &str) -> Option<String> {
         let name = url.split(['#', '?']).next().unwrap_or(url);
         // A link on a code host ends in the path of the file in the repository.
-        let local = name.rsplit_once("/runbooks/").map_or(name.to_owned(), |(_, rest)| format!("runbooks/{rest}"));
+        let local = name
+            .rsplit_once("/runbooks/")
+            .map_or(name.to_owned(), |(_, rest)| format!("runbooks/{rest}"));
         if let Some(folder) = &self.folder
             && let Ok(text) = std::fs::read_to_string(folder.join(&local))
         {
             return Some(text);
         }
-        DEFAULT_FILES.iter().find(|(own, _)| *own == local).map(|(_, text)| (*text).to_owned())
+        DEFAULT_FILES
+            .iter()
+            .find(|(own, _)| *own == local)
+            .map(|(_, text)| (*text).to_owned())
     }
 }
 
 fn read_or(path: &Path, fallback: &SourceText) -> Result<SourceText, String> {
-    if path.is_file() { read(path) } else { Ok(fallback.clone()) }
+    if path.is_file() {
+        read(path)
+    } else {
+        Ok(fallback.clone())
+    }
 }
 
 fn read(path: &Path) -> Result<SourceText, String> {
     let failed = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
     let size = std::fs::metadata(path).map_err(failed)?.len();
     if size > FILE_BYTES_MAX {
-        return Err(format!("cannot read {}: it has {size} bytes, the limit is {FILE_BYTES_MAX}", path.display()));
+        return Err(format!(
+            "cannot read {}: it has {size} bytes, the limit is {FILE_BYTES_MAX}",
+            path.display()
+        ));
     }
     let text = std::fs::read_to_string(path).map_err(failed)?;
-    Ok(SourceText { path: path.display().to_string(), text })
+    Ok(SourceText {
+        path: path.display().to_string(),
+        text,
+    })
 }
 
 /// The files below `folder` that match the patterns; `*` stands for anything but a slash.
@@ -253,9 +340,14 @@ fn read_matching(folder: &Path, patterns: &[String]) -> Result<Vec<SourceText>, 
             found.push(absolute);
             continue;
         }
-        let Ok(entries) = std::fs::read_dir(&dir) else { continue };
+        let Ok(entries) = std::fs::read_dir(&dir) else {
+            continue;
+        };
         let matching = entries.flatten().map(|entry| entry.path()).filter(|path| {
-            path.is_file() && path.file_name().is_some_and(|own| glob_matches(&name, &own.to_string_lossy()))
+            path.is_file()
+                && path
+                    .file_name()
+                    .is_some_and(|own| glob_matches(&name, &own.to_string_lossy()))
         });
         found.extend(matching);
         if found.len() > MATCHES_MAX {
@@ -270,9 +362,13 @@ fn read_matching(folder: &Path, patterns: &[String]) -> Result<Vec<SourceText>, 
 /// Whether a name matches a pattern in which `*` stands for any characters.
 fn glob_matches(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
+    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else {
+        return false;
+    };
     let parts: Vec<&str> = parts.collect();
-    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
+    let Some((last, middle)) = parts.split_last() else {
+        return rest.is_empty();
+    };
     for part in middle {
         match rest.find(part) {
             Some(at) => rest = &rest[at + part.len()..],
@@ -303,7 +399,11 @@ mod tests {
     fn every_embedded_runbook_is_found_by_its_link() {
         let files = StackFiles::embedded();
         assert!(files.runbook("runbooks/latency-burn.md").is_some());
-        assert!(files.runbook("https://git.example/team/repo/blob/main/runbooks/latency-burn.md#steps").is_some());
+        assert!(
+            files
+                .runbook("https://git.example/team/repo/blob/main/runbooks/latency-burn.md#steps")
+                .is_some()
+        );
         assert!(files.runbook("runbooks/nothing.md").is_none());
     }
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gameday_alerts::{Answer, EmailMessage, Notification, NotifiedAlert, OutgoingRequest, Outcome, Step};
+use gameday_alerts::{
+    Answer, EmailMessage, Notification, NotifiedAlert, Outcome, OutgoingRequest, Step,
+};
 use gameday_env::{Address, HttpClient};
 use gameday_signal::{EventKind, Labels};
 use http::{Method, Request};
@@ -24,12 +26,19 @@ pub enum NotifyMode {
 const STEPS_MAX: usize = 8;
 
 /// Sends one notification and reports the outcome.
-pub(crate) async fn deliver(shared: Arc<Shared>, client: HttpClient, mode: NotifyMode, notification: Notification) {
+pub(crate) async fn deliver(
+    shared: Arc<Shared>,
+    client: HttpClient,
+    mode: NotifyMode,
+    notification: Notification,
+) {
     let mut answers: Vec<Answer> = Vec::new();
     let mut sent = String::new();
     let outcome = loop {
         if answers.len() >= STEPS_MAX {
-            break Outcome::Failed { error: format!("more than {STEPS_MAX} requests for one notification") };
+            break Outcome::Failed {
+                error: format!("more than {STEPS_MAX} requests for one notification"),
+            };
         }
         match next_step(&shared, &mode, &notification, &answers) {
             Step::Finished(outcome) => break outcome,
@@ -47,11 +56,18 @@ pub(crate) async fn deliver(shared: Arc<Shared>, client: HttpClient, mode: Notif
         }
     };
     record(&shared, &notification, &outcome, sent);
-    shared.alerts().report(notification.id, outcome, shared.now());
+    shared
+        .alerts()
+        .report(notification.id, outcome, shared.now());
     shared.alerts_changed();
 }
 
-fn next_step(shared: &Shared, mode: &NotifyMode, notification: &Notification, answers: &[Answer]) -> Step {
+fn next_step(
+    shared: &Shared,
+    mode: &NotifyMode,
+    notification: &Notification,
+    answers: &[Answer],
+) -> Step {
     let capturing = matches!(mode, NotifyMode::Capture(_));
     // Secrets are not needed where nothing leaves the house; a team's CI has none.
     let read_secret = |path: &str| match std::fs::read_to_string(path) {
@@ -59,7 +75,9 @@ fn next_step(shared: &Shared, mode: &NotifyMode, notification: &Notification, an
         Err(_) if capturing => Ok("http://secret.invalid/".to_owned()),
         Err(error) => Err(error.to_string()),
     };
-    shared.alerts().next_step(notification, answers, &read_secret, shared.now())
+    shared
+        .alerts()
+        .next_step(notification, answers, &read_secret, shared.now())
 }
 
 async fn send_request(
@@ -72,7 +90,8 @@ async fn send_request(
         NotifyMode::Direct => (request.url.clone(), false),
         NotifyMode::Capture(address) => (format!("http://{address}/"), true),
     };
-    let method = Method::from_bytes(request.method.as_bytes()).map_err(|error| error.to_string())?;
+    let method =
+        Method::from_bytes(request.method.as_bytes()).map_err(|error| error.to_string())?;
     let mut builder = Request::builder().method(method).uri(&url);
     if capturing {
         builder = builder
@@ -85,12 +104,24 @@ async fn send_request(
         }
     }
     // The address may hold a secret: an error names only the integration.
-    let built = builder.body(Bytes::from(request.body.clone())).map_err(|_| "the address is invalid".to_owned())?;
-    let answer = client.send(built, request.timeout).await.map_err(|error| error.reason)?;
+    let built = builder
+        .body(Bytes::from(request.body.clone()))
+        .map_err(|_| "the address is invalid".to_owned())?;
+    let answer = client
+        .send(built, request.timeout)
+        .await
+        .map_err(|error| error.reason)?;
     let headers = answer.headers().iter();
     Ok(Answer {
         status: answer.status().as_u16(),
-        headers: headers.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect(),
+        headers: headers
+            .map(|(name, value)| {
+                (
+                    name.to_string(),
+                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
+                )
+            })
+            .collect(),
         body: answer.body().to_vec(),
     })
 }
@@ -114,7 +145,10 @@ async fn send_email(
             };
             match send_request(client, mode, notification, &request).await {
                 Ok(answer) if answer.is_success() => Outcome::Delivered,
-                Ok(answer) => Outcome::Retry { after: None, error: format!("unexpected status code {}", answer.status) },
+                Ok(answer) => Outcome::Retry {
+                    after: None,
+                    error: format!("unexpected status code {}", answer.status),
+                },
                 Err(error) => Outcome::Retry { after: None, error },
             }
         }
@@ -142,8 +176,16 @@ fn record(shared: &Shared, notification: &Notification, outcome: &Outcome, paylo
         },
         Outcome::Retry { error, .. } | Outcome::Failed { error } => {
             shared.count("alertmanager_notifications_failed_total", 1);
-            let again = if matches!(outcome, Outcome::Retry { .. }) { "; it is tried again" } else { "" };
-            EventKind::NotificationFailed { receiver, integration, error: format!("{error}{again}") }
+            let again = if matches!(outcome, Outcome::Retry { .. }) {
+                "; it is tried again"
+            } else {
+                ""
+            };
+            EventKind::NotificationFailed {
+                receiver,
+                integration,
+                error: format!("{error}{again}"),
+            }
         }
     };
     shared.env().record(kind);

@@ -15,7 +15,9 @@ pub fn scale_promql(source: &str, divisor: u32) -> Result<String, String> {
 /// # Errors
 /// Where the text is no expression: with line, column, the line underlined and a hint.
 pub fn check_promql(source: &str) -> Result<(), String> {
-    gameday_metrics::parse(source).map(|_| ()).map_err(|error| error.render(source, None))
+    gameday_metrics::parse(source)
+        .map(|_| ())
+        .map_err(|error| error.render(source, None))
 }
 
 /// Checks a LogQL expression.
@@ -23,7 +25,9 @@ pub fn check_promql(source: &str) -> Result<(), String> {
 /// # Errors
 /// Where the text is no expression, in Loki's words.
 pub fn check_logql(source: &str) -> Result<(), String> {
-    gameday_logs::parse_expr(source).map(|_| ()).map_err(|error| error.to_string())
+    gameday_logs::parse_expr(source)
+        .map(|_| ())
+        .map_err(|error| error.to_string())
 }
 
 /// Checks a TraceQL query.
@@ -31,5 +35,7 @@ pub fn check_logql(source: &str) -> Result<(), String> {
 /// # Errors
 /// Where the text is no query: with line, column, the line underlined and a hint.
 pub fn check_traceql(source: &str) -> Result<(), String> {
-    gameday_traces::TraceQuery::parse(source).map(|_| ()).map_err(|error| error.render(source, None))
+    gameday_traces::TraceQuery::parse(source)
+        .map(|_| ())
+        .map_err(|error| error.render(source, None))
 }

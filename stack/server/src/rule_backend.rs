@@ -23,39 +23,71 @@ impl Backend for MetricsBackend<'_> {
     fn query(&self, expr: &str, at: Timestamp) -> Result<Vec<Element>, String> {
         let expr = self.0.expression(expr)?;
         let store = self.0.metrics();
-        let output = self.0.engine().instant_expr(&store, &expr, at.as_millis()).map_err(|error| error.to_string())?;
-        let vector = output.value.into_vector().ok_or("rule result is not a vector or scalar")?;
+        let output = self
+            .0
+            .engine()
+            .instant_expr(&store, &expr, at.as_millis())
+            .map_err(|error| error.to_string())?;
+        let vector = output
+            .value
+            .into_vector()
+            .ok_or("rule result is not a vector or scalar")?;
         let element = |sample: gameday_metrics::InstantSample| {
             let value = match sample.value {
                 MetricValue::Float(value) => SampleValue::Float(value),
                 MetricValue::Histogram(histogram) => SampleValue::Histogram(histogram),
             };
-            Element { labels: sample.labels, value }
+            Element {
+                labels: sample.labels,
+                value,
+            }
         };
         Ok(vector.into_iter().map(element).collect())
     }
 
-    fn append(&mut self, labels: &Labels, at: Timestamp, value: &SampleValue) -> Result<(), String> {
+    fn append(
+        &mut self,
+        labels: &Labels,
+        at: Timestamp,
+        value: &SampleValue,
+    ) -> Result<(), String> {
         let mut store = self.0.metrics();
         let at_ms = at.as_millis();
         let outcome = match value {
             SampleValue::Float(value) => store.append(labels, at_ms, *value).map(|_| ()),
-            SampleValue::Histogram(histogram) => store.append_histogram(labels, at_ms, histogram.as_ref().clone()).map(|_| ()),
+            SampleValue::Histogram(histogram) => store
+                .append_histogram(labels, at_ms, histogram.as_ref().clone())
+                .map(|_| ()),
         };
         outcome.map_err(|error| error.to_string())
     }
 
-    fn last_samples(&self, matchers: &[Matcher], from: Timestamp, to: Timestamp) -> Result<Vec<(Labels, Timestamp, f64)>, String> {
+    fn last_samples(
+        &self,
+        matchers: &[Matcher],
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<(Labels, Timestamp, f64)>, String> {
         // A range that ends at `to` and is longer by a millisecond is closed on the left, as the caller wants it.
         let range_ms = to.since(from).as_millis() + 1;
         let conditions: Vec<String> = matchers.iter().map(ToString::to_string).collect();
         let source = format!("{{{}}}[{range_ms}ms]", conditions.join(","));
         let store = self.0.metrics();
-        let output = self.0.engine().instant(&store, &source, to.as_millis()).map_err(|error| error.to_string())?;
-        let gameday_metrics::Value::Matrix(series) = output.value else { return Ok(Vec::new()) };
+        let output = self
+            .0
+            .engine()
+            .instant(&store, &source, to.as_millis())
+            .map_err(|error| error.to_string())?;
+        let gameday_metrics::Value::Matrix(series) = output.value else {
+            return Ok(Vec::new());
+        };
         let last = |series: gameday_metrics::RangeSeries| {
             let point = series.points.last()?;
-            Some((series.labels.clone(), Timestamp::from_millis(point.timestamp_ms), point.value.as_float()?))
+            Some((
+                series.labels.clone(),
+                Timestamp::from_millis(point.timestamp_ms),
+                point.value.as_float()?,
+            ))
         };
         Ok(series.into_iter().filter_map(last).collect())
     }

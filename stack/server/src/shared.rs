@@ -104,8 +104,15 @@ impl Shared {
         match params.get("lookback_delta") {
             None => Ok(self.engine.clone()),
             Some(text) => {
-                let message = || format!("error parsing lookback delta duration: cannot parse {text:?} to a valid duration");
-                parse_step_ms(text).filter(|ms| *ms > 0).map(|ms| self.engine.with_lookback_ms(ms)).ok_or_else(message)
+                let message = || {
+                    format!(
+                        "error parsing lookback delta duration: cannot parse {text:?} to a valid duration"
+                    )
+                };
+                parse_step_ms(text)
+                    .filter(|ms| *ms > 0)
+                    .map(|ms| self.engine.with_lookback_ms(ms))
+                    .ok_or_else(message)
             }
         }
     }
@@ -163,7 +170,11 @@ impl Shared {
         if let Some(expr) = known.get(source) {
             return Ok(Arc::clone(expr));
         }
-        let expr = Arc::new(self.engine.parse(source).map_err(|error| error.to_string())?);
+        let expr = Arc::new(
+            self.engine
+                .parse(source)
+                .map_err(|error| error.to_string())?,
+        );
         known.insert(source.to_owned(), Arc::clone(&expr));
         Ok(expr)
     }
@@ -181,8 +192,16 @@ impl Shared {
             let _ = writeln!(out, "# TYPE {name} counter\n{name} {value}");
         }
         let stats = self.metrics().stats();
-        let _ = writeln!(out, "# TYPE prometheus_tsdb_head_series gauge\nprometheus_tsdb_head_series {}", stats.series);
-        let _ = writeln!(out, "# TYPE prometheus_tsdb_head_samples gauge\nprometheus_tsdb_head_samples {}", stats.samples);
+        let _ = writeln!(
+            out,
+            "# TYPE prometheus_tsdb_head_series gauge\nprometheus_tsdb_head_series {}",
+            stats.series
+        );
+        let _ = writeln!(
+            out,
+            "# TYPE prometheus_tsdb_head_samples gauge\nprometheus_tsdb_head_samples {}",
+            stats.samples
+        );
         out
     }
 
@@ -208,14 +227,22 @@ impl Shared {
         let config = files.prometheus_config()?;
         let sources = files.rules.clone();
         drop(files);
-        let sources: Vec<SourceFile<'_>> = sources.iter().map(|file| SourceFile { path: &file.path, text: &file.text }).collect();
+        let sources: Vec<SourceFile<'_>> = sources
+            .iter()
+            .map(|file| SourceFile {
+                path: &file.path,
+                text: &file.text,
+            })
+            .collect();
         let mut rules = self.rules();
         let options = gameday_rules::Options {
             evaluation_interval: config.global.evaluation_interval,
             external_labels: config.external_labels().clone(),
             ..rules.options().clone()
         };
-        rules.reload(&sources, &crate::rule_backend::Checker, options, self.now()).map_err(|errors| errors.to_string())?;
+        rules
+            .reload(&sources, &crate::rule_backend::Checker, options, self.now())
+            .map_err(|errors| errors.to_string())?;
         drop(rules);
         self.scraper().reload(&config, self.now());
         self.rules_wake.notify_one();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gameday_alerts::{Alertmanager, Options as AlertOptions};
-use gameday_env::{Address, Env, NetError, ServeOptions, serve};
+use gameday_env::{Address, Env, NetError, ServeOptions, serve, serve_http2};
 use gameday_logs::Store as LogStore;
 use gameday_metrics::{Engine, EngineConfig, Store, StoreConfig};
 use gameday_rules::{Options as RuleOptions, Rules};
@@ -123,17 +123,68 @@ impl Stack {
     ///
     /// # Errors
     /// Where a file is invalid (every mistake with its place), or an address is taken.
-    pub async fn start(env: &Env, files: &StackFiles, options: StackOptions) -> Result<Self, StackError> {
+    pub async fn start(
+        env: &Env,
+        files: &StackFiles,
+        options: StackOptions,
+    ) -> Result<Self, StackError> {
         let files = files.clone().compressed(options.compress);
-        let shared = Arc::new(Shared::new(env, files.clone(), engines(env, &files, &options)?));
+        let shared = Arc::new(Shared::new(
+            env,
+            files.clone(),
+            engines(env, &files, &options)?,
+        ));
         let addresses = options.addresses.clone();
-        listen(env, "prometheus", &addresses.prometheus, api::prometheus::routes(Arc::clone(&shared)).merge(receive::prometheus_routes(Host(Arc::clone(&shared))))).await?;
-        listen(env, "alertmanager", &addresses.alertmanager, api::alertmanager::routes(Arc::clone(&shared))).await?;
-        listen(env, "loki", &addresses.loki, api::loki::routes(Arc::clone(&shared)).merge(receive::loki_routes(Host(Arc::clone(&shared))))).await?;
-        listen(env, "tempo", &addresses.tempo, api::tempo::routes(Arc::clone(&shared))).await?;
-        listen(env, "otel-collector", &addresses.otlp_http, receive::otlp_routes(Host(Arc::clone(&shared)))).await?;
-        listen_grpc(env, &addresses.otlp_grpc, OtlpGrpc(Host(Arc::clone(&shared)))).await?;
-        listen(env, "pushgateway", &addresses.pushgateway, receive::pushgateway_routes(Host(Arc::clone(&shared)))).await?;
+        listen(
+            env,
+            "prometheus",
+            &addresses.prometheus,
+            api::prometheus::routes(Arc::clone(&shared))
+                .merge(receive::prometheus_routes(Host(Arc::clone(&shared)))),
+        )
+        .await?;
+        listen(
+            env,
+            "alertmanager",
+            &addresses.alertmanager,
+            api::alertmanager::routes(Arc::clone(&shared)),
+        )
+        .await?;
+        listen(
+            env,
+            "loki",
+            &addresses.loki,
+            api::loki::routes(Arc::clone(&shared))
+                .merge(receive::loki_routes(Host(Arc::clone(&shared)))),
+        )
+        .await?;
+        listen(
+            env,
+            "tempo",
+            &addresses.tempo,
+            api::tempo::routes(Arc::clone(&shared)),
+        )
+        .await?;
+        listen(
+            env,
+            "otel-collector",
+            &addresses.otlp_http,
+            receive::otlp_routes(Host(Arc::clone(&shared))),
+        )
+        .await?;
+        listen_grpc(
+            env,
+            &addresses.otlp_grpc,
+            OtlpGrpc(Host(Arc::clone(&shared))),
+        )
+        .await?;
+        listen(
+            env,
+            "pushgateway",
+            &addresses.pushgateway,
+            receive::pushgateway_routes(Host(Arc::clone(&shared))),
+        )
+        .await?;
         tick::start(&shared, options.notify);
         Ok(Self { shared, addresses })
     }
@@ -145,7 +196,12 @@ impl Stack {
 
     /// The names of the receivers of alertmanager.yml.
     pub fn receiver_names(&self) -> Vec<String> {
-        self.shared.alerts().config().receiver_names().map(str::to_owned).collect()
+        self.shared
+            .alerts()
+            .config()
+            .receiver_names()
+            .map(str::to_owned)
+            .collect()
     }
 
     /// The group_wait of the first route that an alert with these labels takes.
@@ -198,17 +254,32 @@ fn engines(env: &Env, files: &StackFiles, options: &StackOptions) -> Result<Engi
     })
 }
 
-async fn listen(env: &Env, server: &'static str, address: &Address, routes: axum::Router) -> Result<(), StackError> {
+async fn listen(
+    env: &Env,
+    server: &'static str,
+    address: &Address,
+    routes: axum::Router,
+) -> Result<(), StackError> {
     let host = env.on(server);
-    let listener = host.listen(address).await.map_err(|source| StackError::Listen { server, source })?;
+    let listener = host
+        .listen(address)
+        .await
+        .map_err(|source| StackError::Listen { server, source })?;
     serve(&host, listener, routes, ServeOptions::default());
     Ok(())
 }
 
-async fn listen_grpc(env: &Env, address: &Address, service: OtlpGrpc<Host>) -> Result<(), StackError> {
+async fn listen_grpc(
+    env: &Env,
+    address: &Address,
+    service: OtlpGrpc<Host>,
+) -> Result<(), StackError> {
     let host = env.on("otel-collector");
     let server = "otel-collector (gRPC)";
-    let listener = host.listen(address).await.map_err(|source| StackError::Listen { server, source })?;
-    serve(&host, listener, service, ServeOptions { http2: true, ..ServeOptions::default() });
+    let listener = host
+        .listen(address)
+        .await
+        .map_err(|source| StackError::Listen { server, source })?;
+    serve_http2(&host, listener, service, ServeOptions::default());
     Ok(())
 }

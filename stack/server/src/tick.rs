@@ -34,9 +34,17 @@ const RETENTION: Duration = Duration::from_secs(600);
 pub(crate) fn start(shared: &Arc<Shared>, notify: NotifyMode) {
     let prometheus = shared.env().on("prometheus");
     let (sender, receiver) = mpsc::channel(ALERT_QUEUE_MAX);
-    prometheus.spawn(scrape::run(prometheus.clone(), Host(Arc::clone(shared)), shared.files().folder()));
+    prometheus.spawn(scrape::run(
+        prometheus.clone(),
+        Host(Arc::clone(shared)),
+        shared.files().folder(),
+    ));
     prometheus.spawn(rules(prometheus.clone(), Arc::clone(shared), sender));
-    prometheus.spawn(post_alerts(prometheus.clone(), Arc::clone(shared), receiver));
+    prometheus.spawn(post_alerts(
+        prometheus.clone(),
+        Arc::clone(shared),
+        receiver,
+    ));
     let alertmanager = shared.env().on("alertmanager");
     alertmanager.spawn(alerts(alertmanager.clone(), Arc::clone(shared), notify));
     prometheus.spawn(retention(prometheus.clone(), Arc::clone(shared)));
@@ -44,7 +52,10 @@ pub(crate) fn start(shared: &Arc<Shared>, notify: NotifyMode) {
 
 async fn rules(env: Env, shared: Arc<Shared>, alerts: mpsc::Sender<Alert>) {
     loop {
-        let deadline = shared.rules().next_deadline().map(|slot| slot + SCRAPES_FIRST);
+        let deadline = shared
+            .rules()
+            .next_deadline()
+            .map(|slot| slot + SCRAPES_FIRST);
         wait_until(&env, deadline, &shared.rules_wake).await;
         let effects = {
             let mut rules = shared.rules();
@@ -94,7 +105,9 @@ async fn post_alerts(env: Env, shared: Arc<Shared>, mut waiting: mpsc::Receiver<
             if let Err(error) = post(&client, &url, body.clone()).await {
                 // Lost alerts are sent again by the rules' resend delay, as in Prometheus.
                 shared.count("prometheus_notifications_errors_total", batch.len() as u64);
-                env.record(EventKind::Note { text: format!("alerts could not be sent to {url}: {error}") });
+                env.record(EventKind::Note {
+                    text: format!("alerts could not be sent to {url}: {error}"),
+                });
             }
         }
     }
@@ -102,12 +115,20 @@ async fn post_alerts(env: Env, shared: Arc<Shared>, mut waiting: mpsc::Receiver<
 
 pub(crate) fn alertmanager_urls(shared: &Shared) -> Vec<String> {
     let files = shared.files();
-    let Ok(config) = files.prometheus_config() else { return Vec::new() };
+    let Ok(config) = files.prometheus_config() else {
+        return Vec::new();
+    };
     let managers = config.alerting.alertmanagers.iter();
     managers
         .flat_map(|own| {
             let targets = own.static_configs.iter().flat_map(|group| &group.targets);
-            targets.map(move |target| format!("{}://{target}{}/api/v2/alerts", own.scheme, own.path_prefix.trim_end_matches('/')))
+            targets.map(move |target| {
+                format!(
+                    "{}://{target}{}/api/v2/alerts",
+                    own.scheme,
+                    own.path_prefix.trim_end_matches('/')
+                )
+            })
         })
         .collect()
 }
@@ -127,11 +148,18 @@ async fn post(client: &HttpClient, url: &str, body: Bytes) -> Result<(), String>
         .header("content-type", "application/json")
         .body(body)
         .map_err(|error| error.to_string())?;
-    let answer = client.send(request, ALERT_POST_TIMEOUT).await.map_err(|error| error.to_string())?;
+    let answer = client
+        .send(request, ALERT_POST_TIMEOUT)
+        .await
+        .map_err(|error| error.to_string())?;
     if answer.status().is_success() {
         Ok(())
     } else {
-        Err(format!("bad response status {}: {}", answer.status(), String::from_utf8_lossy(answer.body())))
+        Err(format!(
+            "bad response status {}: {}",
+            answer.status(),
+            String::from_utf8_lossy(answer.body())
+        ))
     }
 }
 
@@ -144,7 +172,12 @@ async fn alerts(env: Env, shared: Arc<Shared>, notify: NotifyMode) {
         for effect in effects {
             match effect {
                 AlertEffect::Notify(notification) => {
-                    env.spawn(deliver(Arc::clone(&shared), client.clone(), notify.clone(), notification));
+                    env.spawn(deliver(
+                        Arc::clone(&shared),
+                        client.clone(),
+                        notify.clone(),
+                        notification,
+                    ));
                 }
                 AlertEffect::Suppressed(suppressed) => {
                     env.record(EventKind::NotificationMuted {
@@ -153,7 +186,12 @@ async fn alerts(env: Env, shared: Arc<Shared>, notify: NotifyMode) {
                         reason: suppressed.by.as_str().to_owned(),
                     });
                 }
-                AlertEffect::GaveUp { integration, attempts, error, .. } => env.record(EventKind::NotificationFailed {
+                AlertEffect::GaveUp {
+                    integration,
+                    attempts,
+                    error,
+                    ..
+                } => env.record(EventKind::NotificationFailed {
                     receiver: integration.receiver,
                     integration: integration.kind.to_owned(),
                     error: format!("given up after {attempts} attempts: {error}"),

@@ -6,10 +6,10 @@ use gameday_signal::Timestamp;
 
 use super::query::RangeRequest;
 use super::result::{Direction, EntryLabels, QueryData, QueryResult, ResultEntry, StreamResult};
+use crate::LabelSet;
 use crate::logql::LogExpr;
 use crate::stage::{Hints, LineLabels, Pipeline, Source, compile};
 use crate::store::{Needs, Scan, Store};
-use crate::LabelSet;
 
 /// Lines with the labels that they are grouped by.
 pub(crate) struct EntryCollector {
@@ -104,7 +104,8 @@ impl Best {
             self.found
                 .sort_by_key(|found| (std::cmp::Reverse(found.timestamp), found.order));
         } else {
-            self.found.sort_by_key(|found| (found.timestamp, found.order));
+            self.found
+                .sort_by_key(|found| (found.timestamp, found.order));
         }
     }
 
@@ -138,7 +139,11 @@ pub(super) fn query_logs(store: &Store, logs: &LogExpr, request: &RangeRequest) 
     let mut best = Best {
         found: Vec::new(),
         // Thinning leaves out lines, so that more than the limit may be needed.
-        limit: if interval > 0 { usize::MAX } else { request.limit },
+        limit: if interval > 0 {
+            usize::MAX
+        } else {
+            request.limit
+        },
         backward,
         bound: None,
     };
@@ -217,4 +222,3 @@ fn into_streams(collector: &EntryCollector, found: Vec<Found>) -> Vec<StreamResu
         .map(|(stream, values)| StreamResult { stream, values })
         .collect()
 }
-

@@ -9,10 +9,10 @@ use std::time::Duration;
 use gameday_signal::Timestamp;
 use serde::Serialize;
 
+use crate::QueryError;
 use crate::logql::{Expr, parse_expr};
 use crate::stage::{Hints, Pipeline, compile};
 use crate::store::{Needs, Scan, Store};
-use crate::QueryError;
 
 /// A pattern and how often its lines came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -57,7 +57,12 @@ impl Store {
                     stats.bytes += u64::from(block.text_bytes) + u64::from(block.metadata_bytes);
                 }
             }
-            if stream.head.timestamps.iter().any(|ts| (from..=to).contains(ts)) {
+            if stream
+                .head
+                .timestamps
+                .iter()
+                .any(|ts| (from..=to).contains(ts))
+            {
                 stats.chunks += 1;
                 stats.entries += stream.head.len() as u64;
                 stats.bytes += (stream.head.text.len() + stream.head.metadata.len()) as u64;
@@ -103,7 +108,10 @@ impl Store {
     ///
     /// # Errors
     /// Where `query` is no selector.
-    #[expect(clippy::too_many_arguments, reason = "they are the parameters of the HTTP request")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are the parameters of the HTTP request"
+    )]
     pub fn volume_range(
         &self,
         query: &str,
@@ -166,8 +174,7 @@ impl Store {
             lines.for_each(&mut |line| {
                 let number = (line.timestamp.saturating_sub(scan.from)) / step;
                 let at = scan.from.saturating_add(number.saturating_mul(step));
-                *points.entry(at).or_default() +=
-                    (line.text.len() + line.metadata_bytes()) as u64;
+                *points.entry(at).or_default() += (line.text.len() + line.metadata_bytes()) as u64;
                 true
             });
             for key in keys {

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use gameday_query::{BinaryOp, Cardinality, VectorMatching};
 
-use super::node::Sample;
 use super::QueryError;
+use super::node::Sample;
 use crate::LabelSet;
 
 /// The value of an operator between two numbers; comparisons give 0 or 1. A zero divisor gives NaN, whatever is divided.
@@ -87,10 +87,17 @@ pub(super) fn vectors(
     right: Vec<Sample>,
 ) -> Result<Vec<Sample>, QueryError> {
     let swapped = matching.cardinality == Cardinality::OneToMany;
-    let (many, one) = if swapped { (right, left) } else { (left, right) };
+    let (many, one) = if swapped {
+        (right, left)
+    } else {
+        (left, right)
+    };
     let mut by_key: HashMap<LabelSet, &Sample> = HashMap::new();
     for sample in &one {
-        if by_key.insert(key(&sample.labels, matching), sample).is_some() {
+        if by_key
+            .insert(key(&sample.labels, matching), sample)
+            .is_some()
+        {
             return Err(QueryError::Matching(if swapped {
                 "found duplicate series on the left hand-side;many-to-many matching not allowed: matching labels must be unique on one side"
             } else {

@@ -270,13 +270,15 @@ impl Extractor {
             add(ERROR, self.pipeline.labels.error.as_deref().unwrap_or(""));
         }
         if self.pairs.is_sorted_by(|left, right| {
-            self.key[left.0 as usize..left.1 as usize] <= self.key[right.0 as usize..right.1 as usize]
+            self.key[left.0 as usize..left.1 as usize]
+                <= self.key[right.0 as usize..right.1 as usize]
         }) {
             return;
         }
         let unsorted = self.key.split_off(start);
         let part = |pair: &(u32, u32)| &unsorted[pair.0 as usize - start..pair.1 as usize - start];
-        self.pairs.sort_by(|left, right| part(left).cmp(part(right)));
+        self.pairs
+            .sort_by(|left, right| part(left).cmp(part(right)));
         for pair in &self.pairs {
             self.key.extend_from_slice(part(pair));
         }
@@ -290,12 +292,12 @@ impl Extractor {
             match &self.keep {
                 Keep::All => labels.to_label_set(),
                 Keep::None => LabelSet::empty(),
-                Keep::By(groups) => {
-                    labels.to_label_set().filtered(|name| groups.iter().any(|own| own == name))
-                }
-                Keep::Without(groups) => {
-                    labels.to_label_set().filtered(|name| groups.iter().all(|own| own != name))
-                }
+                Keep::By(groups) => labels
+                    .to_label_set()
+                    .filtered(|name| groups.iter().any(|own| own == name)),
+                Keep::Without(groups) => labels
+                    .to_label_set()
+                    .filtered(|name| groups.iter().all(|own| own != name)),
             }
         };
         let error = labels

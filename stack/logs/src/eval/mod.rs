@@ -39,7 +39,9 @@ pub enum QueryError {
     )]
     SeriesLimit(usize),
     /// More lines were asked for than one query returns.
-    #[error("max entries limit per query exceeded, limit > max_entries_limit_per_query ({asked} > {limit})")]
+    #[error(
+        "max entries limit per query exceeded, limit > max_entries_limit_per_query ({asked} > {limit})"
+    )]
     EntriesLimit {
         /// What was asked for.
         asked: usize,
@@ -55,7 +57,9 @@ pub enum QueryError {
         limit: String,
     },
     /// A range query with more steps than any screen has pixels.
-    #[error("exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter")]
+    #[error(
+        "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter"
+    )]
     PointsLimit,
     /// An instant query that answers with log lines.
     #[error(
@@ -69,7 +73,9 @@ pub enum QueryError {
     #[error("end timestamp must not be before or equal to start time")]
     EndBeforeStart,
     /// A range query without a step.
-    #[error("zero or negative query resolution step widths are not accepted. Try a positive integer")]
+    #[error(
+        "zero or negative query resolution step widths are not accepted. Try a positive integer"
+    )]
     StepNotPositive,
     /// `approx_topk` over a range.
     #[error("count min sketches are only supported on instant queries")]

@@ -214,11 +214,23 @@ impl Node {
             } => match (left.as_ref(), right.as_ref()) {
                 (Self::Literal(value), _) => {
                     let value = *value;
-                    Ok(binary::with_literal(*op, *return_bool, right.at(at)?, value, true))
+                    Ok(binary::with_literal(
+                        *op,
+                        *return_bool,
+                        right.at(at)?,
+                        value,
+                        true,
+                    ))
                 }
                 (_, Self::Literal(value)) => {
                     let value = *value;
-                    Ok(binary::with_literal(*op, *return_bool, left.at(at)?, value, false))
+                    Ok(binary::with_literal(
+                        *op,
+                        *return_bool,
+                        left.at(at)?,
+                        value,
+                        false,
+                    ))
                 }
                 _ => {
                     let (left, right) = (left.at(at)?, right.at(at)?);

@@ -107,12 +107,19 @@ mod tests {
             (RangeOp::FirstOverTime, 1.0),
             (RangeOp::LastOverTime, 2.0),
         ] {
-            assert_eq!(aggregate(op, None, true, window, &points), expected, "{op:?}");
+            assert_eq!(
+                aggregate(op, None, true, window, &points),
+                expected,
+                "{op:?}"
+            );
         }
         let median = aggregate(RangeOp::QuantileOverTime, Some(0.5), true, window, &points);
         assert_eq!(median, 2.0);
         // Up by 3, a reset, up by 2: 5 in 20 s, extended by 5 s at both ends.
         let rate = aggregate(RangeOp::RateCounter, None, true, window, &points);
-        assert!((rate - 5.0 * (20.0 + 4.0 + 5.0) / 20.0 / 60.0).abs() < 1e-12, "{rate}");
+        assert!(
+            (rate - 5.0 * (20.0 + 4.0 + 5.0) / 20.0 / 60.0).abs() < 1e-12,
+            "{rate}"
+        );
     }
 }

@@ -149,7 +149,11 @@ mod tests {
             (VectorOp::Max, &[f64::NAN, 2.0, 1.0], 2.0),
             (VectorOp::Min, &[2.0, f64::NAN, 1.0], 1.0),
             (VectorOp::Count, &[2.0, 2.0], 2.0),
-            (VectorOp::Stdvar, &[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0], 4.0),
+            (
+                VectorOp::Stdvar,
+                &[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0],
+                4.0,
+            ),
             (VectorOp::Avg, &[f64::INFINITY, 1.0], f64::INFINITY),
         ] {
             let result = aggregate(op, 0, &Grouping::default(), samples(values));

@@ -2,7 +2,9 @@
 //!
 //! Resource attributes of [`INDEX_ATTRIBUTES`] become the stream's labels; every other attribute becomes structured metadata.
 
-use gameday_signal::{AttributeValue, Attributes, Labels, LabelsBuilder, LogRecord, Resource, Timestamp};
+use gameday_signal::{
+    AttributeValue, Attributes, Labels, LabelsBuilder, LogRecord, Resource, Timestamp,
+};
 
 use super::service_name::{CANDIDATES, SERVICE_NAME, UNKNOWN_SERVICE};
 use crate::Entry;

@@ -383,7 +383,9 @@ impl MetricExpr {
         match self {
             Self::Range { range, .. } => {
                 // LogQL counts windows in whole milliseconds.
-                let ms = (range.interval.as_secs_f64() * 1000.0 / divisor).round().max(1.0);
+                let ms = (range.interval.as_secs_f64() * 1000.0 / divisor)
+                    .round()
+                    .max(1.0);
                 range.interval = Duration::from_millis(ms as u64);
                 range.offset_nanos = (range.offset_nanos as f64 / divisor).round() as i64;
             }

@@ -7,8 +7,8 @@ use gameday_query::{Cardinality, Grouping, VectorMatching};
 use gameday_signal::{Matcher, format_duration};
 
 use super::ast::{
-    Expr, Extraction, LabelFilter, LabelFormat, LineFilter, LineMatch, LogExpr, LogRange, MetricExpr,
-    NameOrMatcher, Stage, Unwrap, VectorOp,
+    Expr, Extraction, LabelFilter, LabelFormat, LineFilter, LineMatch, LogExpr, LogRange,
+    MetricExpr, NameOrMatcher, Stage, Unwrap, VectorOp,
 };
 use crate::stage::units::{format_bytes, format_go_duration};
 
@@ -112,7 +112,9 @@ impl fmt::Display for LineFilter {
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::LineFilters(filters) => write_list(f, filters, " ", |f, filter| write!(f, "{filter}")),
+            Self::LineFilters(filters) => {
+                write_list(f, filters, " ", |f, filter| write!(f, "{filter}"))
+            }
             Self::Json => f.write_str("| json"),
             Self::JsonExpressions(list) => {
                 f.write_str("| json ")?;
@@ -141,7 +143,9 @@ impl fmt::Display for Stage {
                 f.write_str("| label_format ")?;
                 write_list(f, formats, ",", |f, format| match format {
                     LabelFormat::Rename { to, from } => write!(f, "{to}={from}"),
-                    LabelFormat::Template { to, template } => write!(f, "{to}={}", Quoted(template)),
+                    LabelFormat::Template { to, template } => {
+                        write!(f, "{to}={}", Quoted(template))
+                    }
                 })
             }
             Self::Drop(list) => {

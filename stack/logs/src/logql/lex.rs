@@ -156,7 +156,11 @@ impl<'a> Scanner<'a> {
     }
 
     fn error(&self, start: usize, message: impl Into<String>) -> ParseError {
-        ParseError::new(self.source, SourceSpan::new(start, self.at.max(start)), message)
+        ParseError::new(
+            self.source,
+            SourceSpan::new(start, self.at.max(start)),
+            message,
+        )
     }
 
     fn token(&mut self) -> Result<Token, ParseError> {
@@ -238,7 +242,9 @@ impl<'a> Scanner<'a> {
         let run = |unit: fn(char) -> bool| {
             let tail = &rest[digits..];
             let end = tail
-                .find(|character: char| !(character.is_numeric() || character == '.' || unit(character)))
+                .find(|character: char| {
+                    !(character.is_numeric() || character == '.' || unit(character))
+                })
                 .unwrap_or(tail.len());
             (end > 0).then_some(digits + end)
         };
@@ -373,7 +379,12 @@ fn bad_duration(text: &str) -> String {
 }
 
 /// Where the token at `span` stands, as Loki's messages have it.
-pub(super) fn error_at(source: &str, token: &Token, span: SourceSpan, message: String) -> ParseError {
+pub(super) fn error_at(
+    source: &str,
+    token: &Token,
+    span: SourceSpan,
+    message: String,
+) -> ParseError {
     let error = ParseError::new(source, span, message);
     if matches!(token, Token::Range(_)) {
         without_line(error)
@@ -406,13 +417,28 @@ mod tests {
         check("rate by (a)", &["RATE", "by", "(", "IDENTIFIER", ")"]);
         check("Sum(rate)", &["SUM", "(", "IDENTIFIER", ")"]);
         check("bytes(x)", &["BYTES_CONV", "(", "IDENTIFIER", ")"]);
-        check("a > 1m b>1MB c > 1.5e3 1mb", &[
-            "IDENTIFIER", ">", "DURATION", "IDENTIFIER", ">", "BYTES", "IDENTIFIER", ">", "NUMBER",
-            "DURATION", "IDENTIFIER",
-        ]);
+        check(
+            "a > 1m b>1MB c > 1.5e3 1mb",
+            &[
+                "IDENTIFIER",
+                ">",
+                "DURATION",
+                "IDENTIFIER",
+                ">",
+                "BYTES",
+                "IDENTIFIER",
+                ">",
+                "NUMBER",
+                "DURATION",
+                "IDENTIFIER",
+            ],
+        );
         check("1+1--1", &["NUMBER", "+", "NUMBER", "-", "-", "NUMBER"]);
         check("offset -5m", &["offset", "DURATION"]);
-        check("| logfmt --strict a", &["|", "logfmt", "FUNCTION_FLAG", "IDENTIFIER"]);
+        check(
+            "| logfmt --strict a",
+            &["|", "logfmt", "FUNCTION_FLAG", "IDENTIFIER"],
+        );
         check("[5m] # comment\n {", &["RANGE", "{"]);
         check("0x1p3 0b1010 .5", &["NUMBER", "NUMBER", "NUMBER"]);
     }
@@ -422,7 +448,12 @@ mod tests {
         for (source, message, line, column) in [
             ("{foo=\"bar}", "literal not terminated", 1, 6),
             ("x[5)", "missing closing ']' in duration", 0, 2),
-            ("x[5minutes]", "unknown unit \"minutes\" in duration \"5minutes\"", 0, 2),
+            (
+                "x[5minutes]",
+                "unknown unit \"minutes\" in duration \"5minutes\"",
+                0,
+                2,
+            ),
             ("\n a ; b", "syntax error: unexpected ;", 2, 4),
         ] {
             let error = tokenize(source).1.expect("no tokens");

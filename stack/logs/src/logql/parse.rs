@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use gameday_query::{
-    BinaryOp, Binding, Cardinality, Grammar, Grouping, ParseError as SyntaxError, Pratt, SourceSpan,
-    VectorMatching,
+    BinaryOp, Binding, Cardinality, Grammar, Grouping, ParseError as SyntaxError, Pratt,
+    SourceSpan, VectorMatching,
 };
 use gameday_signal::{MatchOp, Matcher};
 
@@ -223,7 +223,10 @@ impl Parser<'_> {
             Ok(matcher) => matcher,
             Err(error) => {
                 let span = self.tokens[self.at.saturating_sub(1)].span;
-                let message = format!("error parsing regexp: {}: `{}`", error.reason, error.pattern);
+                let message = format!(
+                    "error parsing regexp: {}: `{}`",
+                    error.reason, error.pattern
+                );
                 self.mean(span, message);
                 Matcher::equal(name, value)
             }
@@ -253,8 +256,8 @@ impl Parser<'_> {
         };
         match word {
             "(" => return Ok(Stage::LabelFilter(self.label_filter(0)?)),
-            "json" | "regexp" | "pattern" | "logfmt" | "unpack" | "line_format" | "label_format"
-            | "drop" | "keep" | "decolorize" => {}
+            "json" | "regexp" | "pattern" | "logfmt" | "unpack" | "line_format"
+            | "label_format" | "drop" | "keep" | "decolorize" => {}
             _ => return Err(self.unexpected(&[])),
         }
         self.advance();
@@ -373,7 +376,8 @@ impl Parser<'_> {
         let range = self.log_range(0)?;
         self.expect(")")?;
         let grouping = self.grouping()?;
-        let checked = validate::range_aggregation(*op, parameter.as_deref(), grouping.as_ref(), &range);
+        let checked =
+            validate::range_aggregation(*op, parameter.as_deref(), grouping.as_ref(), &range);
         let parameter = checked.unwrap_or_else(|message| {
             self.mean(start, message);
             None
@@ -474,7 +478,12 @@ impl Parser<'_> {
             _ => Conversion::Number,
         };
         let label = if conversion == Conversion::Number {
-            self.identifier(&["IDENTIFIER", "BYTES_CONV", "DURATION_CONV", "DURATION_SECONDS_CONV"])?
+            self.identifier(&[
+                "IDENTIFIER",
+                "BYTES_CONV",
+                "DURATION_CONV",
+                "DURATION_SECONDS_CONV",
+            ])?
         } else {
             self.advance();
             self.expect("(")?;
@@ -698,9 +707,9 @@ impl Grammar for Parser<'_> {
                 }
                 Ok(inner)
             }
-            Token::Word("+" | "-") | Token::Number(_) => {
-                self.literal().map(|value| Expr::Metric(MetricExpr::Literal(value)))
-            }
+            Token::Word("+" | "-") | Token::Number(_) => self
+                .literal()
+                .map(|value| Expr::Metric(MetricExpr::Literal(value))),
             Token::Function("vector") => self.vector_of().map(Expr::Metric),
             Token::Function("label_replace") => self.label_replace(pratt).map(Expr::Metric),
             Token::Function(name) if VECTOR_OPS.iter().any(|(own, _)| *own == name) => {

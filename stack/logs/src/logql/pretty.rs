@@ -77,7 +77,10 @@ fn pretty_metric(expr: &MetricExpr, level: usize) -> String {
         } => {
             let mut text = format!("{margin}{}(\n", op.as_str());
             if let Some(parameter) = parameter {
-                text = format!("{text}{}", format_args!("{}{parameter},\n", indent(level + 1)));
+                text = format!(
+                    "{text}{}",
+                    format_args!("{}{parameter},\n", indent(level + 1))
+                );
             }
             text.push_str(&pretty_range(range, level + 1));
             text = format!("{text}{}", format_args!("\n{margin})"));
@@ -94,7 +97,10 @@ fn pretty_metric(expr: &MetricExpr, level: usize) -> String {
         } => {
             let mut text = format!("{margin}{}(\n", vector_head(*op, grouping));
             if *parameter != 0 {
-                text = format!("{text}{}", format_args!("{}{parameter},\n", indent(level + 1)));
+                text = format!(
+                    "{text}{}",
+                    format_args!("{}{parameter},\n", indent(level + 1))
+                );
             }
             text.push_str(&pretty_metric(inner, level + 1));
             text + "\n" + &margin + ")"
@@ -118,9 +124,15 @@ fn pretty_metric(expr: &MetricExpr, level: usize) -> String {
             source,
             regex,
         } => {
-            let mut text = format!("{margin}label_replace(\n{}", pretty_metric(inner, level + 1));
+            let mut text = format!(
+                "{margin}label_replace(\n{}",
+                pretty_metric(inner, level + 1)
+            );
             for argument in [destination, replacement, source, regex] {
-                text = format!("{text}{}", format_args!(",\n{}{}", indent(level + 1), Quoted(argument)));
+                text = format!(
+                    "{text}{}",
+                    format_args!(",\n{}{}", indent(level + 1), Quoted(argument))
+                );
             }
             text + "\n" + &margin + ")"
         }

@@ -24,7 +24,9 @@ pub(super) fn expr(source: &str, expr: &Expr) -> Result<(), ParseError> {
             }
         });
         if sorts_by {
-            return Err(fault("sort and sort_desc doesn't allow grouping by ".to_owned()));
+            return Err(fault(
+                "sort and sort_desc doesn't allow grouping by ".to_owned(),
+            ));
         }
     }
     for logs in expr.selectors() {
@@ -72,7 +74,9 @@ pub(super) fn range_aggregation(
                 .map_err(|error| format!("invalid parameter for operation {name}: {error}"))?,
         ),
         (_, Some(text)) => {
-            return Err(format!("parameter {text} not supported for operation {name}"));
+            return Err(format!(
+                "parameter {text} not supported for operation {name}"
+            ));
         }
         (_, None) => None,
     };
@@ -137,7 +141,9 @@ pub(super) fn vector_aggregation(
             Ok(count.unsigned_abs())
         }
         _ => match parameter {
-            Some(text) => Err(format!("unsupported parameter for operation {name}({text},")),
+            Some(text) => Err(format!(
+                "unsupported parameter for operation {name}({text},"
+            )),
             None => Ok(0),
         },
     }

@@ -152,12 +152,18 @@ fn of_text(name: &str, arguments: &[Value]) -> Result<Option<Value>, String> {
         "hasPrefix" => Value::Bool(text(1).starts_with(first)),
         "hasSuffix" => Value::Bool(text(1).ends_with(first)),
         "regexReplaceAll" => {
-            let replaced = compile_regex(first)?.replace_all(text(1), text(2)).into_owned();
+            let replaced = compile_regex(first)?
+                .replace_all(text(1), text(2))
+                .into_owned();
             Value::from(replaced)
         }
         "regexReplaceAllLiteral" => {
             let regex = compile_regex(first)?;
-            Value::from(regex.replace_all(text(1), regex::NoExpand(text(2))).into_owned())
+            Value::from(
+                regex
+                    .replace_all(text(1), regex::NoExpand(text(2)))
+                    .into_owned(),
+            )
         }
         "count" => Value::Int(compile_regex(first)?.find_iter(text(1)).count() as i64),
         "urlencode" => Value::from(url_encode(first)),
@@ -190,7 +196,9 @@ fn of_text(name: &str, arguments: &[Value]) -> Result<Option<Value>, String> {
 fn check_size(bytes: usize) -> Result<(), String> {
     const BYTES_MAX: usize = 4 << 20;
     if bytes > BYTES_MAX {
-        return Err(format!("the result would have {bytes} bytes, the limit is {BYTES_MAX}"));
+        return Err(format!(
+            "the result would have {bytes} bytes, the limit is {BYTES_MAX}"
+        ));
     }
     Ok(())
 }
@@ -261,7 +269,10 @@ fn indent(count: i64, text: &str) -> Result<String, String> {
     let count = usize::try_from(count).unwrap_or(0);
     check_size(count.saturating_mul(text.lines().count().max(1)))?;
     let blanks = " ".repeat(count);
-    Ok(format!("{blanks}{}", text.replace('\n', &format!("\n{blanks}"))))
+    Ok(format!(
+        "{blanks}{}",
+        text.replace('\n', &format!("\n{blanks}"))
+    ))
 }
 
 fn base64_decode(text: &str) -> String {
@@ -362,15 +373,19 @@ fn of_numbers(name: &str, arguments: &[Value]) -> Result<Option<Value>, String> 
             let scaled = first() * scale;
             let part = scaled - scaled.trunc();
             let rounded = if part.abs() >= half {
-                if part < 0.0 { scaled.floor() } else { scaled.ceil() }
+                if part < 0.0 {
+                    scaled.floor()
+                } else {
+                    scaled.ceil()
+                }
             } else {
                 scaled.trunc()
             };
             Value::Float(rounded / scale)
         }
-        "bytes" => Value::Float(
-            parse_bytes(text(arguments, 0)).map_err(|error| error.to_string())? as f64,
-        ),
+        "bytes" => {
+            Value::Float(parse_bytes(text(arguments, 0)).map_err(|error| error.to_string())? as f64)
+        }
         "duration" | "duration_seconds" => Value::Float(
             parse_go_duration(text(arguments, 0)).map_err(|error| error.to_string())? as f64 / 1e9,
         ),
@@ -424,7 +439,8 @@ fn of_times(name: &str, arguments: &[Value]) -> Result<Option<Value>, String> {
             Time::parse(text(arguments, 0), text(arguments, 1)).unwrap_or_else(|_| Time::zero()),
         ),
         "toDateInZone" => {
-            let (layout, zone, value) = (text(arguments, 0), text(arguments, 1), text(arguments, 2));
+            let (layout, zone, value) =
+                (text(arguments, 0), text(arguments, 1), text(arguments, 2));
             Value::Time(parse_in_zone(layout, zone, value))
         }
         _ => return Ok(None),
@@ -453,7 +469,9 @@ fn parse_in_zone(layout: &str, zone: &str, value: &str) -> Time {
 fn unix_to_time(text: &str) -> Result<Timestamp, String> {
     let fault = |reason: &str| format!("unable to parse time '{text}': {reason}");
     let number: i64 = text.parse().map_err(|_| {
-        fault(&format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
+        fault(&format!(
+            "strconv.ParseInt: parsing {text:?}: invalid syntax"
+        ))
     })?;
     match text.len() {
         5 => Ok(Timestamp::from_secs(number.saturating_mul(86_400))),

@@ -24,7 +24,10 @@ impl Hints {
         let mut required: Vec<String> = Vec::new();
         for label in used.iter().chain(groups) {
             // A clashing name is parsed under its own name before it is known to clash.
-            for name in [Some(label.as_str()), label.strip_suffix(EXTRACTED)].into_iter().flatten() {
+            for name in [Some(label.as_str()), label.strip_suffix(EXTRACTED)]
+                .into_iter()
+                .flatten()
+            {
                 if !name.is_empty() && !required.iter().any(|own| own == name) {
                     required.push(name.to_owned());
                 }

@@ -100,7 +100,9 @@ fn looks_like_v6(bytes: &[u8]) -> bool {
     if at(0) == b':' && at(1) == b':' && at(2).is_ascii_hexdigit() {
         return true;
     }
-    let digits = (0..4).take_while(|index| at(*index).is_ascii_hexdigit()).count();
+    let digits = (0..4)
+        .take_while(|index| at(*index).is_ascii_hexdigit())
+        .count();
     digits > 0 && at(digits) == b':'
 }
 
@@ -129,7 +131,14 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_address() {
-        for pattern in ["", "notanip", "1.2.3", "1.2.3.4/33", "2.0.0.0-1.0.0.0", "::1-1.2.3.4"] {
+        for pattern in [
+            "",
+            "notanip",
+            "1.2.3",
+            "1.2.3.4/33",
+            "2.0.0.0-1.0.0.0",
+            "::1-1.2.3.4",
+        ] {
             assert!(IpMatcher::new(pattern).is_err(), "{pattern}");
         }
     }

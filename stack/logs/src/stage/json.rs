@@ -190,7 +190,13 @@ pub(crate) fn follow<'a>(text: &'a str, path: &[PathStep]) -> Result<Option<Foun
             Value::Array(raw) => Found::Raw(raw),
             value => Found::Text(value.text().unwrap_or_default()),
         },
-        None => return if start == text.len() { Ok(None) } else { Err(JsonError::Malformed) },
+        None => {
+            return if start == text.len() {
+                Ok(None)
+            } else {
+                Err(JsonError::Malformed)
+            };
+        }
     }))
 }
 
@@ -263,7 +269,9 @@ impl<'a> Scanner<'a> {
                 let start = self.at;
                 let length = self.line.as_bytes()[start..]
                     .iter()
-                    .position(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b',' | b'}' | b']'))
+                    .position(|byte| {
+                        matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b',' | b'}' | b']')
+                    })
                     .ok_or(JsonError::Token)?;
                 self.at += length;
                 let token = self.line.get(start..self.at).ok_or(JsonError::Unknown)?;
@@ -415,7 +423,10 @@ mod tests {
     #[test]
     fn walks_what_is_there() {
         for (line, expected) in [
-            (r#"{"a":1,"b":{"c":"x\"y","d":{}},"e":[1,"]"],"f":null}  trailing"#, "a=1 b.c=x\"y e=- f=-"),
+            (
+                r#"{"a":1,"b":{"c":"x\"y","d":{}},"e":[1,"]"],"f":null}  trailing"#,
+                "a=1 b.c=x\"y e=- f=-",
+            ),
             (r#" { "a" : true , "b" : -1.5e3 } "#, "a=true b=-1.5e3"),
             ("{}", ""),
             (r#"{"a":"\u00e9\ud83d\ude00\n"}"#, "a=é😀\n"),
@@ -426,7 +437,10 @@ mod tests {
     }
 
     fn split(text: &str) -> Vec<String> {
-        text.split(' ').filter(|part| !part.is_empty()).map(str::to_owned).collect()
+        text.split(' ')
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect()
     }
 
     #[test]
@@ -451,8 +465,14 @@ mod tests {
         let key = |text: &str| PathStep::Key(text.to_owned());
         for (path, expected) in [
             (vec![key("user"), key("id")], Some(Found::Text("u1".into()))),
-            (vec![key("user"), key("tags"), PathStep::Index(0)], Some(Found::Text("x".into()))),
-            (vec![key("user"), key("tags"), PathStep::Index(1)], Some(Found::Raw(r#"{"y":2}"#))),
+            (
+                vec![key("user"), key("tags"), PathStep::Index(0)],
+                Some(Found::Text("x".into())),
+            ),
+            (
+                vec![key("user"), key("tags"), PathStep::Index(1)],
+                Some(Found::Raw(r#"{"y":2}"#)),
+            ),
             (vec![key("user"), key("tags"), PathStep::Index(2)], None),
             (vec![key("n")], Some(Found::Null)),
             (vec![key("user"), key("no")], None),

@@ -108,7 +108,10 @@ impl LineLabels {
         self.slots
             .iter()
             .any(|slot| slot.source == Source::Parsed && self.str(slot.name) == name)
-            || self.read_before.iter().any(|range| self.str(*range) == name)
+            || self
+                .read_before
+                .iter()
+                .any(|range| self.str(*range) == name)
     }
 
     /// The value of `name`, if the line has the label.
@@ -284,17 +287,20 @@ mod tests {
         assert_eq!(labels.get("k_extracted"), Some("m"));
         assert!(labels.clashes("md") && labels.clashes("k") && !labels.clashes("x"));
         labels.set(Source::Parsed, "k_extracted", "p");
-        assert_eq!(labels.get_with_source("k_extracted"), Some(("p", Source::Parsed)));
+        assert_eq!(
+            labels.get_with_source("k_extracted"),
+            Some(("p", Source::Parsed))
+        );
         labels.set(Source::Metadata, "k_extracted", "late");
         assert_eq!(labels.get("k_extracted"), Some("p"));
         labels.remove("app");
         labels.remove("k_extracted");
         assert!(labels.was_parsed("k_extracted"));
+        assert_eq!(labels.to_label_set().to_string(), r#"{k="s", md="m"}"#);
         assert_eq!(
-            labels.to_label_set().to_string(),
-            r#"{k="s", md="m"}"#
+            labels.of_source(Source::Metadata).to_string(),
+            r#"{md="m"}"#
         );
-        assert_eq!(labels.of_source(Source::Metadata).to_string(), r#"{md="m"}"#);
         labels.reset();
         assert!(labels.is_stream());
     }

@@ -61,7 +61,10 @@ impl CompiledLineFilter {
         for alternative in &filter.alternatives {
             tests.push(match alternative {
                 LineMatch::Ip(pattern) => {
-                    if !matches!(filter.op, LineFilterOp::Contains | LineFilterOp::NotContains) {
+                    if !matches!(
+                        filter.op,
+                        LineFilterOp::Contains | LineFilterOp::NotContains
+                    ) {
                         return Err("ip: invalid operation".to_owned());
                     }
                     Test::Ip(IpMatcher::new(pattern).map_err(|error| error.to_string())?)

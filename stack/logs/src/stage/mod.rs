@@ -41,7 +41,13 @@ pub(crate) fn check_filter(filter: &LabelFilter) -> Result<(), String> {
 pub(crate) fn parse_fields(parser: &str, line: &str, labels: &mut LineLabels) -> bool {
     let hints = Hints::default();
     if parser == "json" {
-        parsers::json(line, labels, &hints, &[], &mut parsers::JsonPrefix::default());
+        parsers::json(
+            line,
+            labels,
+            &hints,
+            &[],
+            &mut parsers::JsonPrefix::default(),
+        );
     } else {
         parsers::logfmt(line, labels, &hints, true, false, &mut String::new());
     }

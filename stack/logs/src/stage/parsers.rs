@@ -339,7 +339,11 @@ impl RegexpParser {
     }
 
     pub(crate) fn read(&mut self, line: &str, labels: &mut LineLabels, hints: &Hints) {
-        if self.regex.captures_read(&mut self.locations, line).is_none() {
+        if self
+            .regex
+            .captures_read(&mut self.locations, line)
+            .is_none()
+        {
             return;
         }
         for (index, name) in &self.names {

@@ -67,7 +67,11 @@ impl Pattern {
     }
 
     /// Calls `capture` with each named capture of `line`; where a literal is missing, the capture before it takes the rest.
-    pub(crate) fn captures<'p, 'l>(&'p self, line: &'l str, mut capture: impl FnMut(&'p str, &'l str)) {
+    pub(crate) fn captures<'p, 'l>(
+        &'p self,
+        line: &'l str,
+        mut capture: impl FnMut(&'p str, &'l str),
+    ) {
         if line.is_empty() {
             return;
         }
@@ -187,8 +191,16 @@ mod tests {
     #[test]
     fn captures_between_literals() {
         for (pattern, line, expected) in [
-            ("<method> <path> <status>", "GET /home 200", "method=GET|path=/home|status=200"),
-            ("<method> <_> <status>", "GET /home 200", "method=GET|status=200"),
+            (
+                "<method> <path> <status>",
+                "GET /home 200",
+                "method=GET|path=/home|status=200",
+            ),
+            (
+                "<method> <_> <status>",
+                "GET /home 200",
+                "method=GET|status=200",
+            ),
             ("[<ip>] <rest>", "[::1] x y", "ip=::1|rest=x y"),
             ("[<ip>] <rest>", "no bracket", ""),
             ("<a> <b>", "POST", "a=POST"),
@@ -221,12 +233,27 @@ mod tests {
     #[test]
     fn refuses_what_loki_refuses() {
         for (error, expected) in [
-            (Pattern::parser("no capture"), "at least one capture is required"),
-            (Pattern::parser("<a><b>"), "found consecutive capture '<a><b>': invalid expression"),
-            (Pattern::parser("<a> <a>"), "duplicate capture name (a): invalid expression"),
-            (Pattern::filter("<verb> x"), "named captures are not allowed: found '<verb>'"),
+            (
+                Pattern::parser("no capture"),
+                "at least one capture is required",
+            ),
+            (
+                Pattern::parser("<a><b>"),
+                "found consecutive capture '<a><b>': invalid expression",
+            ),
+            (
+                Pattern::parser("<a> <a>"),
+                "duplicate capture name (a): invalid expression",
+            ),
+            (
+                Pattern::filter("<verb> x"),
+                "named captures are not allowed: found '<verb>'",
+            ),
         ] {
-            assert_eq!(error.map_err(|error| error.to_string()), Err(expected.to_owned()));
+            assert_eq!(
+                error.map_err(|error| error.to_string()),
+                Err(expected.to_owned())
+            );
         }
     }
 }

@@ -241,7 +241,11 @@ impl Pipeline {
 
     /// Takes a line through all stages: the line as it comes out, or none where a stage drops it. The labels of the line must
     /// have been reset, and its metadata added.
-    pub(crate) fn process<'l>(&'l mut self, timestamp: Timestamp, line: &'l str) -> Option<&'l str> {
+    pub(crate) fn process<'l>(
+        &'l mut self,
+        timestamp: Timestamp,
+        line: &'l str,
+    ) -> Option<&'l str> {
         let Self {
             stages,
             hints,

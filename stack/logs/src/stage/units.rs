@@ -23,8 +23,7 @@ pub(crate) fn parse_float(text: &str) -> Result<f64, UnitError> {
     if let Some(number) = parse_hex_float(text) {
         return Ok(number);
     }
-    text.parse()
-        .map_err(|_| UnitError::Number(text.to_owned()))
+    text.parse().map_err(|_| UnitError::Number(text.to_owned()))
 }
 
 /// `0x1.8p3`; an exponent is required.
@@ -287,7 +286,12 @@ mod tests {
             let got = parse_bytes(text).map_err(|error| error.to_string());
             assert_eq!(got, expected.map_err(str::to_owned), "{text}");
         }
-        for (bytes, text) in [(5, "5B"), (512, "512B"), (1000, "1.0kB"), (25_000_000, "25MB")] {
+        for (bytes, text) in [
+            (5, "5B"),
+            (512, "512B"),
+            (1000, "1.0kB"),
+            (25_000_000, "25MB"),
+        ] {
             assert_eq!(format_bytes(bytes), text);
         }
     }

@@ -193,7 +193,10 @@ impl Block {
         // A damaged length must not make a slice panic later.
         (!needs.text
             || (end as usize == out.text.len()
-                && out.ends.iter().all(|end| out.text.is_char_boundary(*end as usize))))
+                && out
+                    .ends
+                    .iter()
+                    .all(|end| out.text.is_char_boundary(*end as usize))))
             && (!needs.metadata || !has_metadata || metadata_end as usize == out.metadata.len())
     }
 
@@ -222,7 +225,10 @@ mod tests {
         };
         assert!(block.unpack_into(all, &mut out));
         assert_eq!(out.timestamps, [10, 20, 30]);
-        assert_eq!([out.line(0), out.line(1), out.line(2)], ["first", "second", ""]);
+        assert_eq!(
+            [out.line(0), out.line(1), out.line(2)],
+            ["first", "second", ""]
+        );
         assert_eq!(out.metadata_of(0), b"m1");
         assert_eq!(out.metadata_of(2), b"");
         let mut broken = block;

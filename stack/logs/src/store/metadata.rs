@@ -135,11 +135,19 @@ mod tests {
         let mut bytes = Vec::new();
         pack(&mut bytes, &mut names, &pairs);
         let mut seen = Vec::new();
-        for_each(&bytes, names.as_slice(), &mut String::new(), |name, value| {
-            seen.push((name.to_owned(), value.to_owned()));
-        });
+        for_each(
+            &bytes,
+            names.as_slice(),
+            &mut String::new(),
+            |name, value| {
+                seen.push((name.to_owned(), value.to_owned()));
+            },
+        );
         assert_eq!(seen, pairs);
-        let plain: usize = pairs.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let plain: usize = pairs
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
         assert!(bytes.len() < plain);
     }
 }

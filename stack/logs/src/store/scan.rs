@@ -236,7 +236,10 @@ fn find_candidates(
     };
     let end = lines.ends[range.end - 1] as usize;
     // A text that is nowhere in the block spares the search for the others.
-    if finders[1..].iter().any(|other| other.find(&text[at..end]).is_none()) {
+    if finders[1..]
+        .iter()
+        .any(|other| other.find(&text[at..end]).is_none())
+    {
         return;
     }
     let length = finder.needle().len();

@@ -130,8 +130,7 @@ impl Store {
                 continue;
             }
             if self.limits.discover_log_levels
-                && let Some(level) =
-                    ingest::detect_level(&labels, &mut entry.metadata, &entry.line)
+                && let Some(level) = ingest::detect_level(&labels, &mut entry.metadata, &entry.line)
             {
                 entry.metadata.push(("detected_level".to_owned(), level));
             }
@@ -139,7 +138,9 @@ impl Store {
                 break;
             };
             let timestamp = entry.timestamp.as_nanos();
-            let oldest = stream.newest_ts.saturating_sub(nanos(self.limits.out_of_order_window));
+            let oldest = stream
+                .newest_ts
+                .saturating_sub(nanos(self.limits.out_of_order_window));
             if stream.newest_ts != i64::MIN && timestamp < oldest {
                 too_old.push((entry.timestamp, Timestamp::from_nanos(oldest)));
                 continue;
@@ -161,7 +162,11 @@ impl Store {
             let message = too_far_behind(&labels, &too_old, total);
             appended.reject(too_old.len(), "too_far_behind", message);
         }
-        if self.streams.get(&id).is_some_and(|stream| stream.bounds().is_none()) {
+        if self
+            .streams
+            .get(&id)
+            .is_some_and(|stream| stream.bounds().is_none())
+        {
             self.remove_stream(id);
         }
         appended
@@ -399,7 +404,9 @@ fn too_far_behind(labels: &Labels, entries: &[(Timestamp, Timestamp)], total: us
     const LISTED_MAX: usize = 10;
     let mut message = String::new();
     for (timestamp, oldest) in entries.iter().take(LISTED_MAX) {
-        let shown = rfc3339(*timestamp).replace('T', " ").replace('Z', " +0000 UTC");
+        let shown = rfc3339(*timestamp)
+            .replace('T', " ")
+            .replace('Z', " +0000 UTC");
         message.push_str(&format!(
             "entry with timestamp {shown} ignored, reason: 'entry too far behind, entry timestamp is: {}, oldest acceptable timestamp is: {}',\n",
             rfc3339(*timestamp),
@@ -416,7 +423,11 @@ fn too_far_behind(labels: &Labels, entries: &[(Timestamp, Timestamp)], total: us
 /// Drops whole blocks, and the head where all of it is old; a block on the border goes when its last line is too old.
 fn drop_before(stream: &mut Stream, oldest: i64, scratch: &mut Lines) -> u64 {
     let head_is_old = stream.head.len() > 0
-        && stream.head.timestamps.iter().all(|timestamp| *timestamp < oldest);
+        && stream
+            .head
+            .timestamps
+            .iter()
+            .all(|timestamp| *timestamp < oldest);
     if head_is_old {
         stream.seal_head(scratch);
     }

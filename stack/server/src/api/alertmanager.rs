@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum::Router;
 use gameday_alerts::{PostableAlert, PostableSilence, Query, SilenceError};
 use http::StatusCode;
 use serde_json::json;
@@ -50,23 +50,37 @@ async fn status(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn receivers(State(shared): State<Arc<Shared>>, RawQuery(raw): RawQuery) -> Response {
-    read_query(raw).map_or_else(|refusal| refusal, |query| serialized(&shared.alerts().receivers_view(&query)))
+    read_query(raw).map_or_else(
+        |refusal| refusal,
+        |query| serialized(&shared.alerts().receivers_view(&query)),
+    )
 }
 
 async fn alerts(State(shared): State<Arc<Shared>>, RawQuery(raw): RawQuery) -> Response {
     let now = shared.now();
-    read_query(raw).map_or_else(|refusal| refusal, |query| serialized(&shared.alerts().alerts_view(&query, now)))
+    read_query(raw).map_or_else(
+        |refusal| refusal,
+        |query| serialized(&shared.alerts().alerts_view(&query, now)),
+    )
 }
 
 async fn groups(State(shared): State<Arc<Shared>>, RawQuery(raw): RawQuery) -> Response {
     let now = shared.now();
-    read_query(raw).map_or_else(|refusal| refusal, |query| serialized(&shared.alerts().groups_view(&query, now)))
+    read_query(raw).map_or_else(
+        |refusal| refusal,
+        |query| serialized(&shared.alerts().groups_view(&query, now)),
+    )
 }
 
 async fn post_alerts(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     let posted: Vec<PostableAlert> = match serde_json::from_slice(&body) {
         Ok(posted) => posted,
-        Err(error) => return refused(StatusCode::BAD_REQUEST, format!("parsing alerts body failed: {error}")),
+        Err(error) => {
+            return refused(
+                StatusCode::BAD_REQUEST,
+                format!("parsing alerts body failed: {error}"),
+            );
+        }
     };
     let outcome = shared.alerts().receive(posted, shared.now());
     shared.alerts_changed();
@@ -78,7 +92,10 @@ async fn post_alerts(State(shared): State<Arc<Shared>>, body: Bytes) -> Response
 
 async fn silences(State(shared): State<Arc<Shared>>, RawQuery(raw): RawQuery) -> Response {
     let now = shared.now();
-    read_query(raw).map_or_else(|refusal| refusal, |query| serialized(&shared.alerts().silences_view(&query, now)))
+    read_query(raw).map_or_else(
+        |refusal| refusal,
+        |query| serialized(&shared.alerts().silences_view(&query, now)),
+    )
 }
 
 async fn silence(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
@@ -91,7 +108,12 @@ async fn silence(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> R
 async fn post_silence(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     let posted: PostableSilence = match serde_json::from_slice(&body) {
         Ok(posted) => posted,
-        Err(error) => return refused(StatusCode::BAD_REQUEST, format!("parsing silence body failed: {error}")),
+        Err(error) => {
+            return refused(
+                StatusCode::BAD_REQUEST,
+                format!("parsing silence body failed: {error}"),
+            );
+        }
     };
     let outcome = shared.alerts().set_silence(posted, shared.now());
     shared.alerts_changed();
@@ -111,14 +133,21 @@ async fn expire_silence(State(shared): State<Arc<Shared>>, Path(id): Path<String
 }
 
 fn silence_refusal(error: &SilenceError) -> Response {
-    let status = if matches!(error, SilenceError::NotFound) { StatusCode::NOT_FOUND } else { StatusCode::BAD_REQUEST };
+    let status = if matches!(error, SilenceError::NotFound) {
+        StatusCode::NOT_FOUND
+    } else {
+        StatusCode::BAD_REQUEST
+    };
     refused(status, error)
 }
 
 async fn reload(State(shared): State<Arc<Shared>>) -> Response {
     match shared.reload_alertmanager() {
         Ok(()) => text(StatusCode::OK, ""),
-        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("failed to reload config: {error}")),
+        Err(error) => text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("failed to reload config: {error}"),
+        ),
     }
 }
 

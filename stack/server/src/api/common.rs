@@ -17,17 +17,25 @@ pub(crate) struct Params(Vec<(String, String)>);
 impl Params {
     /// The first value of a parameter, unless it is empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        self.0
+            .iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
     }
 
     /// The value of a parameter that must be there.
     pub(crate) fn required(&self, name: &str) -> Result<&str, String> {
-        self.get(name).ok_or_else(|| format!("invalid parameter {name:?}: it is missing"))
+        self.get(name)
+            .ok_or_else(|| format!("invalid parameter {name:?}: it is missing"))
     }
 
     /// All values of a parameter.
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(own, _)| own == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .filter(move |(own, _)| own == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// Whether a flag is set; `default` where it is not given.
@@ -36,13 +44,18 @@ impl Params {
             None => Ok(default),
             Some("true" | "1" | "t" | "T" | "TRUE" | "True") => Ok(true),
             Some("false" | "0" | "f" | "F" | "FALSE" | "False") => Ok(false),
-            Some(other) => Err(format!("invalid parameter {name:?}: {other:?} is no truth value")),
+            Some(other) => Err(format!(
+                "invalid parameter {name:?}: {other:?} is no truth value"
+            )),
         }
     }
 
     /// A whole number.
     pub(crate) fn number<N: std::str::FromStr>(&self, name: &str) -> Result<Option<N>, String> {
-        let parse = |text: &str| text.parse().map_err(|_| format!("invalid parameter {name:?}: {text:?} is no number"));
+        let parse = |text: &str| {
+            text.parse()
+                .map_err(|_| format!("invalid parameter {name:?}: {text:?} is no number"))
+        };
         self.get(name).map(parse).transpose()
     }
 }
@@ -88,7 +101,10 @@ pub(crate) fn json_answer(status: StatusCode, body: &Value) -> Response {
 pub(crate) fn json_bytes(status: StatusCode, body: String) -> Response {
     let mut response = Response::new(Body::from(Bytes::from(body)));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     response
 }
 
@@ -120,7 +136,10 @@ pub(crate) fn failure(kind: ErrorType, message: impl Into<String>) -> Response {
         ErrorType::Execution => (StatusCode::UNPROCESSABLE_ENTITY, "execution"),
         ErrorType::NotFound => (StatusCode::NOT_FOUND, "not_found"),
     };
-    json_answer(status, &json!({"status": "error", "errorType": name, "error": message.into()}))
+    json_answer(
+        status,
+        &json!({"status": "error", "errorType": name, "error": message.into()}),
+    )
 }
 
 /// A time as Prometheus takes it: seconds with a fraction, or RFC 3339.
@@ -129,7 +148,13 @@ pub(crate) fn parse_time(text: &str) -> Option<Timestamp> {
         Ok(secs) if secs.is_finite() => Some(Timestamp::from_secs_f64(secs)),
         Ok(_) => None,
         Err(_) => text.parse::<jiff::Timestamp>().ok().map(|at| {
-            Timestamp::from_nanos(i64::try_from(at.as_nanosecond()).unwrap_or(if at.as_second() < 0 { i64::MIN } else { i64::MAX }))
+            Timestamp::from_nanos(i64::try_from(at.as_nanosecond()).unwrap_or(
+                if at.as_second() < 0 {
+                    i64::MIN
+                } else {
+                    i64::MAX
+                },
+            ))
         }),
     }
 }
@@ -140,7 +165,9 @@ pub(crate) fn parse_step_ms(text: &str) -> Option<i64> {
         let ms = (secs * 1000.0).round();
         return (ms.is_finite() && ms.abs() < 9e15).then_some(ms as i64);
     }
-    parse_duration(text).ok().and_then(|duration| i64::try_from(duration.as_millis()).ok())
+    parse_duration(text)
+        .ok()
+        .and_then(|duration| i64::try_from(duration.as_millis()).ok())
 }
 
 /// A number as Go's `FormatFloat(value, 'f', -1, 64)` writes it.
@@ -157,7 +184,10 @@ pub(crate) fn format_value(value: f64) -> String {
 /// Milliseconds as seconds with up to three decimals, as Prometheus writes times.
 pub(crate) fn push_time(out: &mut String, timestamp_ms: i64) {
     use std::fmt::Write;
-    let (secs, ms) = (timestamp_ms.unsigned_abs() / 1000, timestamp_ms.unsigned_abs() % 1000);
+    let (secs, ms) = (
+        timestamp_ms.unsigned_abs() / 1000,
+        timestamp_ms.unsigned_abs() % 1000,
+    );
     let sign = if timestamp_ms < 0 { "-" } else { "" };
     // Writing to a String cannot fail.
     let _ = match ms {
@@ -177,13 +207,29 @@ mod tests {
 
     #[test]
     fn times_are_read_in_both_forms() {
-        for (text, ms) in [("1700000000.123", 1_700_000_000_123), ("2023-11-14T22:13:20Z", 1_700_000_000_000), ("2023-11-14T23:13:20.5+01:00", 1_700_000_000_500)] {
-            assert_eq!(parse_time(text).map(Timestamp::as_millis), Some(ms), "{text}");
+        for (text, ms) in [
+            ("1700000000.123", 1_700_000_000_123),
+            ("2023-11-14T22:13:20Z", 1_700_000_000_000),
+            ("2023-11-14T23:13:20.5+01:00", 1_700_000_000_500),
+        ] {
+            assert_eq!(
+                parse_time(text).map(Timestamp::as_millis),
+                Some(ms),
+                "{text}"
+            );
         }
         for text in ["", "now", "NaN", "Inf"] {
             assert_eq!(parse_time(text), None, "{text}");
         }
-        assert_eq!((parse_step_ms("15"), parse_step_ms("0.5"), parse_step_ms("1m"), parse_step_ms("x")), (Some(15_000), Some(500), Some(60_000), None));
+        assert_eq!(
+            (
+                parse_step_ms("15"),
+                parse_step_ms("0.5"),
+                parse_step_ms("1m"),
+                parse_step_ms("x")
+            ),
+            (Some(15_000), Some(500), Some(60_000), None)
+        );
     }
 
     #[test]
@@ -193,12 +239,21 @@ mod tests {
             push_time(&mut out, ms);
             out
         };
-        assert_eq!((written(0), written(1_500), written(-1_005)), ("0".to_owned(), "1.500".to_owned(), "-1.005".to_owned()));
+        assert_eq!(
+            (written(0), written(1_500), written(-1_005)),
+            ("0".to_owned(), "1.500".to_owned(), "-1.005".to_owned())
+        );
     }
 
     #[test]
     fn values_are_written_as_go_writes_them() {
-        for (value, expected) in [(1e21, "1000000000000000000000"), (0.1, "0.1"), (f64::NEG_INFINITY, "-Inf"), (f64::NAN, "NaN"), (-0.0, "-0")] {
+        for (value, expected) in [
+            (1e21, "1000000000000000000000"),
+            (0.1, "0.1"),
+            (f64::NEG_INFINITY, "-Inf"),
+            (f64::NAN, "NaN"),
+            (-0.0, "-0"),
+        ] {
             assert_eq!(format_value(value), expected);
         }
     }

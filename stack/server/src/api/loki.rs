@@ -7,7 +7,9 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::any;
-use gameday_logs::{Direction, QueryData, RangeRequest, VolumeAggregation, default_step, query_instant, query_range};
+use gameday_logs::{
+    Direction, QueryData, RangeRequest, VolumeAggregation, default_step, query_instant, query_range,
+};
 use gameday_signal::{Timestamp, parse_duration};
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
@@ -20,8 +22,19 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/ready", any(|| async { text(StatusCode::OK, "ready\n") }))
         .route("/metrics", any(metrics))
-        .route("/services", any(|| async { text(StatusCode::OK, "server => Running\ningester => Running\nquerier => Running\n") }))
-        .route("/config", any(|| async { text(StatusCode::OK, "auth_enabled: false\n") }))
+        .route(
+            "/services",
+            any(|| async {
+                text(
+                    StatusCode::OK,
+                    "server => Running\ningester => Running\nquerier => Running\n",
+                )
+            }),
+        )
+        .route(
+            "/config",
+            any(|| async { text(StatusCode::OK, "auth_enabled: false\n") }),
+        )
         .route("/loki/api/v1/status/buildinfo", any(buildinfo))
         .route("/loki/api/v1/query", any(instant))
         .route("/loki/api/v1/query_range", any(range))
@@ -33,7 +46,10 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Router {
         .route("/loki/api/v1/index/volume", any(volume))
         .route("/loki/api/v1/index/volume_range", any(volume_range))
         .route("/loki/api/v1/detected_fields", any(detected_fields))
-        .route("/loki/api/v1/detected_field/{name}/values", any(detected_field_values))
+        .route(
+            "/loki/api/v1/detected_field/{name}/values",
+            any(detected_field_values),
+        )
         .route("/loki/api/v1/detected_labels", any(detected_labels))
         .route("/loki/api/v1/patterns", any(patterns))
         .route("/loki/api/v1/format_query", any(format_query))
@@ -53,25 +69,45 @@ fn bad(message: impl std::fmt::Display) -> Response {
 
 /// A time as Loki takes it: nanoseconds, seconds with a fraction, or RFC 3339.
 fn time(params: &Params, name: &str) -> Result<Option<Timestamp>, Response> {
-    let Some(value) = params.get(name) else { return Ok(None) };
+    let Some(value) = params.get(name) else {
+        return Ok(None);
+    };
     let digits = value.bytes().all(|byte| byte.is_ascii_digit());
     // As in Loki: a whole number with ten digits or fewer counts seconds, a longer one nanoseconds.
     if digits && value.len() > 10 {
-        return value.parse().map(|nanos| Some(Timestamp::from_nanos(nanos))).map_err(|_| bad(format!("could not parse '{name}' parameter: {value}")));
+        return value
+            .parse()
+            .map(|nanos| Some(Timestamp::from_nanos(nanos)))
+            .map_err(|_| bad(format!("could not parse '{name}' parameter: {value}")));
     }
-    parse_time(value).map(Some).ok_or_else(|| bad(format!("could not parse '{name}' parameter: cannot parse {value:?} to a valid timestamp")))
+    parse_time(value).map(Some).ok_or_else(|| {
+        bad(format!(
+            "could not parse '{name}' parameter: cannot parse {value:?} to a valid timestamp"
+        ))
+    })
 }
 
 fn span(params: &Params, name: &str) -> Result<Option<Duration>, Response> {
     let parse = |value: &str| {
-        let secs = value.parse::<f64>().ok().and_then(|secs| Duration::try_from_secs_f64(secs).ok());
-        secs.or_else(|| parse_duration(value).ok()).ok_or_else(|| bad(format!("could not parse '{name}' parameter: cannot parse {value:?} to a valid duration")))
+        let secs = value
+            .parse::<f64>()
+            .ok()
+            .and_then(|secs| Duration::try_from_secs_f64(secs).ok());
+        secs.or_else(|| parse_duration(value).ok()).ok_or_else(|| {
+            bad(format!(
+                "could not parse '{name}' parameter: cannot parse {value:?} to a valid duration"
+            ))
+        })
     };
     params.get(name).map(parse).transpose()
 }
 
 /// `start` and `end`, or `since`.
-fn window(shared: &Shared, params: &Params, since_default: Duration) -> Result<(Timestamp, Timestamp), Response> {
+fn window(
+    shared: &Shared,
+    params: &Params,
+    since_default: Duration,
+) -> Result<(Timestamp, Timestamp), Response> {
     let end = time(params, "end")?.unwrap_or_else(|| shared.now());
     let since = span(params, "since")?.unwrap_or(since_default);
     let start = time(params, "start")?.unwrap_or(end - since);
@@ -95,8 +131,14 @@ fn limit(params: &Params) -> Result<usize, Response> {
 }
 
 fn categorizes(headers: &HeaderMap) -> bool {
-    let flags = headers.get("x-loki-response-encoding-flags").and_then(|value| value.to_str().ok());
-    flags.is_some_and(|flags| flags.split(',').any(|flag| flag.trim() == "categorize-labels"))
+    let flags = headers
+        .get("x-loki-response-encoding-flags")
+        .and_then(|value| value.to_str().ok());
+    flags.is_some_and(|flags| {
+        flags
+            .split(',')
+            .any(|flag| flag.trim() == "categorize-labels")
+    })
 }
 
 fn answered(data: &QueryData) -> Response {
@@ -107,7 +149,14 @@ async fn instant(State(shared): State<Arc<Shared>>, params: Params) -> Response 
     let outcome = || -> Result<Response, Response> {
         let query = params.required("query").map_err(bad)?;
         let at = time(&params, "time")?.unwrap_or_else(|| shared.now());
-        let data = query_instant(&shared.logs(), query, at, limit(&params)?, direction(&params)?).map_err(bad)?;
+        let data = query_instant(
+            &shared.logs(),
+            query,
+            at,
+            limit(&params)?,
+            direction(&params)?,
+        )
+        .map_err(bad)?;
         Ok(answered(&data))
     };
     outcome().unwrap_or_else(|refusal| refusal)
@@ -135,16 +184,26 @@ async fn range(State(shared): State<Arc<Shared>>, headers: HeaderMap, params: Pa
 async fn labels(State(shared): State<Arc<Shared>>, params: Params) -> Response {
     let outcome = || -> Result<Response, Response> {
         let (start, end) = window(&shared, &params, SINCE_LABELS)?;
-        let names = shared.logs().label_names(start, end, params.get("query")).map_err(bad)?;
+        let names = shared
+            .logs()
+            .label_names(start, end, params.get("query"))
+            .map_err(bad)?;
         Ok(success(&json!(names)))
     };
     outcome().unwrap_or_else(|refusal| refusal)
 }
 
-async fn label_values(State(shared): State<Arc<Shared>>, Path(name): Path<String>, params: Params) -> Response {
+async fn label_values(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+    params: Params,
+) -> Response {
     let outcome = || -> Result<Response, Response> {
         let (start, end) = window(&shared, &params, SINCE_LABELS)?;
-        let values = shared.logs().label_values(&name, start, end, params.get("query")).map_err(bad)?;
+        let values = shared
+            .logs()
+            .label_values(&name, start, end, params.get("query"))
+            .map_err(bad)?;
         Ok(success(&json!(values)))
     };
     outcome().unwrap_or_else(|refusal| refusal)
@@ -163,7 +222,10 @@ async fn series(State(shared): State<Arc<Shared>>, params: Params) -> Response {
 async fn index_stats(State(shared): State<Arc<Shared>>, params: Params) -> Response {
     let outcome = || -> Result<Response, Response> {
         let (start, end) = window(&shared, &params, SINCE_LABELS)?;
-        let stats = shared.logs().index_stats(params.get("query"), start, end).map_err(bad)?;
+        let stats = shared
+            .logs()
+            .index_stats(params.get("query"), start, end)
+            .map_err(bad)?;
         Ok(serialized(&stats))
     };
     outcome().unwrap_or_else(|refusal| refusal)
@@ -182,8 +244,16 @@ fn volume_request(params: &Params) -> Result<VolumeRequest<'_>, Response> {
         Some("labels") => VolumeAggregation::Labels,
         Some(other) => return Err(bad(format!("invalid aggregation option: {other}"))),
     };
-    let target_labels = params.get("targetLabels").map(|labels| labels.split(',').collect()).unwrap_or_default();
-    Ok(VolumeRequest { query: params.required("query").map_err(bad)?, target_labels, aggregate_by, limit: limit(params)? })
+    let target_labels = params
+        .get("targetLabels")
+        .map(|labels| labels.split(',').collect())
+        .unwrap_or_default();
+    Ok(VolumeRequest {
+        query: params.required("query").map_err(bad)?,
+        target_labels,
+        aggregate_by,
+        limit: limit(params)?,
+    })
 }
 
 async fn volume(State(shared): State<Arc<Shared>>, params: Params) -> Response {
@@ -191,7 +261,14 @@ async fn volume(State(shared): State<Arc<Shared>>, params: Params) -> Response {
         let (start, end) = window(&shared, &params, SINCE_DEFAULT)?;
         let request = volume_request(&params)?;
         let store = shared.logs();
-        let data = store.volume(request.query, start, end, &request.target_labels, request.aggregate_by, request.limit);
+        let data = store.volume(
+            request.query,
+            start,
+            end,
+            &request.target_labels,
+            request.aggregate_by,
+            request.limit,
+        );
         Ok(answered(&data.map_err(bad)?))
     };
     outcome().unwrap_or_else(|refusal| refusal)
@@ -203,7 +280,15 @@ async fn volume_range(State(shared): State<Arc<Shared>>, params: Params) -> Resp
         let step = span(&params, "step")?.unwrap_or_else(|| default_step(start, end));
         let request = volume_request(&params)?;
         let store = shared.logs();
-        let data = store.volume_range(request.query, start, end, step, &request.target_labels, request.aggregate_by, request.limit);
+        let data = store.volume_range(
+            request.query,
+            start,
+            end,
+            step,
+            &request.target_labels,
+            request.aggregate_by,
+            request.limit,
+        );
         Ok(answered(&data.map_err(bad)?))
     };
     outcome().unwrap_or_else(|refusal| refusal)
@@ -213,22 +298,41 @@ async fn detected_fields(State(shared): State<Arc<Shared>>, params: Params) -> R
     let outcome = || -> Result<Response, Response> {
         let (start, end) = window(&shared, &params, SINCE_DEFAULT)?;
         let query = params.required("query").map_err(bad)?;
-        let lines = params.number("line_limit").map_err(bad)?.unwrap_or(LIMIT_DEFAULT);
+        let lines = params
+            .number("line_limit")
+            .map_err(bad)?
+            .unwrap_or(LIMIT_DEFAULT);
         let limit = params.number("limit").map_err(bad)?.unwrap_or(1000);
-        let fields = shared.logs().detected_fields(query, start, end, lines, limit).map_err(bad)?;
+        let fields = shared
+            .logs()
+            .detected_fields(query, start, end, lines, limit)
+            .map_err(bad)?;
         Ok(serialized(&fields))
     };
     outcome().unwrap_or_else(|refusal| refusal)
 }
 
-async fn detected_field_values(State(shared): State<Arc<Shared>>, Path(name): Path<String>, params: Params) -> Response {
+async fn detected_field_values(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+    params: Params,
+) -> Response {
     let outcome = || -> Result<Response, Response> {
         let (start, end) = window(&shared, &params, SINCE_DEFAULT)?;
         let query = params.required("query").map_err(bad)?;
-        let lines = params.number("line_limit").map_err(bad)?.unwrap_or(LIMIT_DEFAULT);
+        let lines = params
+            .number("line_limit")
+            .map_err(bad)?
+            .unwrap_or(LIMIT_DEFAULT);
         let limit = params.number("limit").map_err(bad)?.unwrap_or(1000);
-        let values = shared.logs().detected_field_values(&name, query, start, end, lines, limit).map_err(bad)?;
-        Ok(json_answer(StatusCode::OK, &json!({"values": values, "limit": limit})))
+        let values = shared
+            .logs()
+            .detected_field_values(&name, query, start, end, lines, limit)
+            .map_err(bad)?;
+        Ok(json_answer(
+            StatusCode::OK,
+            &json!({"values": values, "limit": limit}),
+        ))
     };
     outcome().unwrap_or_else(|refusal| refusal)
 }
@@ -236,7 +340,10 @@ async fn detected_field_values(State(shared): State<Arc<Shared>>, Path(name): Pa
 async fn detected_labels(State(shared): State<Arc<Shared>>, params: Params) -> Response {
     let outcome = || -> Result<Response, Response> {
         let (start, end) = window(&shared, &params, SINCE_LABELS)?;
-        let labels = shared.logs().detected_labels(params.get("query"), start, end).map_err(bad)?;
+        let labels = shared
+            .logs()
+            .detected_labels(params.get("query"), start, end)
+            .map_err(bad)?;
         Ok(serialized(&labels))
     };
     outcome().unwrap_or_else(|refusal| refusal)
@@ -247,7 +354,10 @@ async fn patterns(State(shared): State<Arc<Shared>>, params: Params) -> Response
         let (start, end) = window(&shared, &params, SINCE_DEFAULT)?;
         let query = params.required("query").map_err(bad)?;
         let step = span(&params, "step")?.unwrap_or_else(|| default_step(start, end));
-        let found = shared.logs().patterns(query, start, end, step).map_err(bad)?;
+        let found = shared
+            .logs()
+            .patterns(query, start, end, step)
+            .map_err(bad)?;
         Ok(success(&json!(found)))
     };
     outcome().unwrap_or_else(|refusal| refusal)
@@ -260,12 +370,18 @@ async fn format_query(params: Params) -> Response {
     };
     match gameday_logs::format_query(query) {
         Ok(formatted) => success(&json!(formatted)),
-        Err(error) => json_answer(StatusCode::BAD_REQUEST, &json!({"status": "invalid-query", "error": error.to_string()})),
+        Err(error) => json_answer(
+            StatusCode::BAD_REQUEST,
+            &json!({"status": "invalid-query", "error": error.to_string()}),
+        ),
     }
 }
 
 async fn buildinfo() -> Response {
-    json_answer(StatusCode::OK, &json!({"version": crate::LOKI_VERSION, "revision": "", "branch": "", "buildUser": "", "buildDate": "", "goVersion": ""}))
+    json_answer(
+        StatusCode::OK,
+        &json!({"version": crate::LOKI_VERSION, "revision": "", "branch": "", "buildUser": "", "buildDate": "", "goVersion": ""}),
+    )
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {

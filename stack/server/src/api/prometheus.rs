@@ -11,7 +11,10 @@ use gameday_signal::{Labels, Matcher};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::common::{ErrorType, Params, failure, format_value, json_bytes, parse_step_ms, parse_time, push_json_text, push_time, success};
+use super::common::{
+    ErrorType, Params, failure, format_value, json_bytes, parse_step_ms, parse_time,
+    push_json_text, push_time, success,
+};
 use super::prometheus_status;
 use crate::shared::Shared;
 
@@ -38,7 +41,9 @@ fn bad_data(message: impl Into<String>) -> Response {
 
 fn query_failure(error: &QueryError) -> Response {
     match error {
-        QueryError::TooManySamples | QueryError::Execution(_) => failure(ErrorType::Execution, error.to_string()),
+        QueryError::TooManySamples | QueryError::Execution(_) => {
+            failure(ErrorType::Execution, error.to_string())
+        }
         QueryError::Parse(error) => bad_data(format!("invalid parameter \"query\": {error}")),
         other => bad_data(other.to_string()),
     }
@@ -47,8 +52,11 @@ fn query_failure(error: &QueryError) -> Response {
 /// A time parameter in milliseconds.
 fn time_ms(params: &Params, name: &str) -> Result<Option<i64>, String> {
     let parse = |text: &str| {
-        let message = || format!("invalid parameter {name:?}: cannot parse {text:?} to a valid timestamp");
-        parse_time(text).map(gameday_signal::Timestamp::as_millis).ok_or_else(message)
+        let message =
+            || format!("invalid parameter {name:?}: cannot parse {text:?} to a valid timestamp");
+        parse_time(text)
+            .map(gameday_signal::Timestamp::as_millis)
+            .ok_or_else(message)
     };
     params.get(name).map(parse).transpose()
 }
@@ -60,7 +68,9 @@ async fn query(State(shared): State<Arc<Shared>>, params: Params) -> Response {
         let source = params.required("query").map_err(bad_data)?;
         let engine = shared.engine_for(&params).map_err(bad_data)?;
         let store = shared.metrics();
-        let output = engine.instant(&store, source, at).map_err(|error| query_failure(&error))?;
+        let output = engine
+            .instant(&store, source, at)
+            .map_err(|error| query_failure(&error))?;
         drop(store);
         Ok(answer(output, params.number("limit").map_err(bad_data)?))
     };
@@ -70,24 +80,43 @@ async fn query(State(shared): State<Arc<Shared>>, params: Params) -> Response {
 async fn query_range(State(shared): State<Arc<Shared>>, params: Params) -> Response {
     let outcome = || -> Result<Response, Response> {
         let source = params.required("query").map_err(bad_data)?;
-        let missing = |name: &str| bad_data(format!("invalid parameter {name:?}: cannot parse \"\" to a valid timestamp"));
-        let start = time_ms(&params, "start").map_err(bad_data)?.ok_or_else(|| missing("start"))?;
-        let end = time_ms(&params, "end").map_err(bad_data)?.ok_or_else(|| missing("end"))?;
+        let missing = |name: &str| {
+            bad_data(format!(
+                "invalid parameter {name:?}: cannot parse \"\" to a valid timestamp"
+            ))
+        };
+        let start = time_ms(&params, "start")
+            .map_err(bad_data)?
+            .ok_or_else(|| missing("start"))?;
+        let end = time_ms(&params, "end")
+            .map_err(bad_data)?
+            .ok_or_else(|| missing("end"))?;
         if end < start {
-            return Err(bad_data("invalid parameter \"end\": end timestamp must not be before start time"));
+            return Err(bad_data(
+                "invalid parameter \"end\": end timestamp must not be before start time",
+            ));
         }
         let step = params.get("step").unwrap_or_default();
-        let step = parse_step_ms(step)
-            .ok_or_else(|| bad_data(format!("invalid parameter \"step\": cannot parse {step:?} to a valid duration")))?;
+        let step = parse_step_ms(step).ok_or_else(|| {
+            bad_data(format!(
+                "invalid parameter \"step\": cannot parse {step:?} to a valid duration"
+            ))
+        })?;
         if step <= 0 {
-            return Err(bad_data("invalid parameter \"step\": zero or negative query resolution step widths are not accepted. Try a positive integer"));
+            return Err(bad_data(
+                "invalid parameter \"step\": zero or negative query resolution step widths are not accepted. Try a positive integer",
+            ));
         }
         if (end - start) / step > POINTS_MAX {
-            return Err(bad_data("exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"));
+            return Err(bad_data(
+                "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
+            ));
         }
         let engine = shared.engine_for(&params).map_err(bad_data)?;
         let store = shared.metrics();
-        let output = engine.range(&store, source, start, end, step).map_err(|error| query_failure(&error))?;
+        let output = engine
+            .range(&store, source, start, end, step)
+            .map_err(|error| query_failure(&error))?;
         drop(store);
         Ok(answer(output, params.number("limit").map_err(bad_data)?))
     };
@@ -127,7 +156,10 @@ fn answer(mut output: QueryOutput, limit: Option<usize>) -> Response {
 
 fn write_result(out: &mut String, value: &PromValue) {
     match value {
-        PromValue::Scalar { timestamp_ms, value } => {
+        PromValue::Scalar {
+            timestamp_ms,
+            value,
+        } => {
             out.push_str("\"scalar\",\"result\":[");
             push_time(out, *timestamp_ms);
             out.push_str(&format!(",\"{}\"]", format_value(*value)));
@@ -142,9 +174,17 @@ fn write_result(out: &mut String, value: &PromValue) {
         PromValue::Vector(samples) => {
             out.push_str("\"vector\",\"result\":[");
             for (index, sample) in samples.iter().enumerate() {
-                out.push_str(if index == 0 { "{\"metric\":" } else { ",{\"metric\":" });
+                out.push_str(if index == 0 {
+                    "{\"metric\":"
+                } else {
+                    ",{\"metric\":"
+                });
                 write_labels(out, &sample.labels);
-                out.push_str(if matches!(sample.value, SampleValue::Float(_)) { ",\"value\":" } else { ",\"histogram\":" });
+                out.push_str(if matches!(sample.value, SampleValue::Float(_)) {
+                    ",\"value\":"
+                } else {
+                    ",\"histogram\":"
+                });
                 write_point(out, sample.timestamp_ms, &sample.value);
                 out.push('}');
             }
@@ -153,11 +193,19 @@ fn write_result(out: &mut String, value: &PromValue) {
         PromValue::Matrix(series) => {
             out.push_str("\"matrix\",\"result\":[");
             for (index, series) in series.iter().enumerate() {
-                out.push_str(if index == 0 { "{\"metric\":" } else { ",{\"metric\":" });
+                out.push_str(if index == 0 {
+                    "{\"metric\":"
+                } else {
+                    ",{\"metric\":"
+                });
                 write_labels(out, &series.labels);
                 let is_float = |value: &SampleValue| matches!(value, SampleValue::Float(_));
                 for (name, floats) in [("values", true), ("histograms", false)] {
-                    let mut points = series.points.iter().filter(|point| is_float(&point.value) == floats).peekable();
+                    let mut points = series
+                        .points
+                        .iter()
+                        .filter(|point| is_float(&point.value) == floats)
+                        .peekable();
                     if points.peek().is_none() {
                         continue;
                     }
@@ -207,10 +255,16 @@ fn write_point(out: &mut String, timestamp_ms: i64, value: &SampleValue) {
                         (false, false) => 2,
                         (true, true) => 3,
                     };
-                    json!([rule, format_value(bucket.lower), format_value(bucket.upper), format_value(bucket.count)])
+                    json!([
+                        rule,
+                        format_value(bucket.lower),
+                        format_value(bucket.upper),
+                        format_value(bucket.count)
+                    ])
                 })
                 .collect();
-            let mut body = json!({"count": format_value(histogram.count), "sum": format_value(histogram.sum)});
+            let mut body =
+                json!({"count": format_value(histogram.count), "sum": format_value(histogram.sum)});
             if !buckets.is_empty() {
                 body["buckets"] = Value::Array(buckets);
             }
@@ -224,13 +278,17 @@ pub(crate) fn match_groups(params: &Params) -> Result<Vec<Vec<Matcher>>, String>
     let selectors = params.all("match[]");
     selectors
         .map(|selector| {
-            gameday_metrics::parse_selector(selector).map_err(|error| format!("invalid parameter \"match[]\": {error}"))
+            gameday_metrics::parse_selector(selector)
+                .map_err(|error| format!("invalid parameter \"match[]\": {error}"))
         })
         .collect()
 }
 
 fn window(params: &Params) -> Result<(i64, i64), String> {
-    Ok((time_ms(params, "start")?.unwrap_or(i64::MIN), time_ms(params, "end")?.unwrap_or(i64::MAX)))
+    Ok((
+        time_ms(params, "start")?.unwrap_or(i64::MIN),
+        time_ms(params, "end")?.unwrap_or(i64::MAX),
+    ))
 }
 
 async fn series(State(shared): State<Arc<Shared>>, params: Params) -> Response {
@@ -240,9 +298,16 @@ async fn series(State(shared): State<Arc<Shared>>, params: Params) -> Response {
             return Err("no match[] parameter provided".to_owned());
         }
         let (start, end) = window(&params)?;
-        let limit = params.number("limit")?.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+        let limit = params
+            .number("limit")?
+            .filter(|limit| *limit > 0)
+            .unwrap_or(usize::MAX);
         let sets = shared.metrics().label_sets(&groups, start, end);
-        let cut: Vec<Value> = sets.iter().take(limit).map(|labels| json!(labels)).collect();
+        let cut: Vec<Value> = sets
+            .iter()
+            .take(limit)
+            .map(|labels| json!(labels))
+            .collect();
         Ok(success(&json!(cut)))
     };
     outcome().unwrap_or_else(bad_data)
@@ -252,14 +317,23 @@ async fn labels(State(shared): State<Arc<Shared>>, params: Params) -> Response {
     let outcome = || -> Result<Response, String> {
         let groups = match_groups(&params)?;
         let (start, end) = window(&params)?;
-        let limit = params.number("limit")?.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+        let limit = params
+            .number("limit")?
+            .filter(|limit| *limit > 0)
+            .unwrap_or(usize::MAX);
         let names = shared.metrics().label_names(&groups, start, end);
-        Ok(success(&json!(names.into_iter().take(limit).collect::<Vec<_>>())))
+        Ok(success(&json!(
+            names.into_iter().take(limit).collect::<Vec<_>>()
+        )))
     };
     outcome().unwrap_or_else(bad_data)
 }
 
-async fn label_values(State(shared): State<Arc<Shared>>, Path(name): Path<String>, params: Params) -> Response {
+async fn label_values(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+    params: Params,
+) -> Response {
     let outcome = || -> Result<Response, String> {
         let name = unescape_name(&name);
         if name.is_empty() {
@@ -267,16 +341,23 @@ async fn label_values(State(shared): State<Arc<Shared>>, Path(name): Path<String
         }
         let groups = match_groups(&params)?;
         let (start, end) = window(&params)?;
-        let limit = params.number("limit")?.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+        let limit = params
+            .number("limit")?
+            .filter(|limit| *limit > 0)
+            .unwrap_or(usize::MAX);
         let values = shared.metrics().label_values(&name, &groups, start, end);
-        Ok(success(&json!(values.into_iter().take(limit).collect::<Vec<_>>())))
+        Ok(success(&json!(
+            values.into_iter().take(limit).collect::<Vec<_>>()
+        )))
     };
     outcome().unwrap_or_else(bad_data)
 }
 
 /// Undoes the `U__` escaping of names in paths: `U__a_2e_b` is `a.b`, `__` is an underscore.
 fn unescape_name(name: &str) -> String {
-    let Some(escaped) = name.strip_prefix("U__") else { return name.to_owned() };
+    let Some(escaped) = name.strip_prefix("U__") else {
+        return name.to_owned();
+    };
     let mut out = String::new();
     let mut rest = escaped;
     while let Some(start) = rest.find('_') {
@@ -287,7 +368,9 @@ fn unescape_name(name: &str) -> String {
             rest = after;
             continue;
         }
-        let code = rest.find('_').and_then(|end| Some((end, u32::from_str_radix(&rest[..end], 16).ok()?)));
+        let code = rest
+            .find('_')
+            .and_then(|end| Some((end, u32::from_str_radix(&rest[..end], 16).ok()?)));
         match code.and_then(|(end, code)| Some((end, char::from_u32(code)?))) {
             Some((end, character)) => {
                 out.push(character);
@@ -303,8 +386,15 @@ fn unescape_name(name: &str) -> String {
 async fn query_exemplars(State(shared): State<Arc<Shared>>, params: Params) -> Response {
     let outcome = || -> Result<Response, String> {
         let source = params.required("query")?;
-        let expr = shared.engine().parse(source).map_err(|error| format!("invalid parameter \"query\": {error}"))?;
-        let groups: Vec<Vec<Matcher>> = expr.selectors().into_iter().map(|selector| selector.matchers.clone()).collect();
+        let expr = shared
+            .engine()
+            .parse(source)
+            .map_err(|error| format!("invalid parameter \"query\": {error}"))?;
+        let groups: Vec<Vec<Matcher>> = expr
+            .selectors()
+            .into_iter()
+            .map(|selector| selector.matchers.clone())
+            .collect();
         let (start, end) = window(&params)?;
         let found = shared.metrics().exemplars(&groups, start, end);
         let series: Vec<Value> = found
@@ -328,7 +418,10 @@ async fn query_exemplars(State(shared): State<Arc<Shared>>, params: Params) -> R
 async fn format_query(State(shared): State<Arc<Shared>>, params: Params) -> Response {
     let outcome = || -> Result<Response, String> {
         let source = params.required("query")?;
-        let expr = shared.engine().parse(source).map_err(|error| format!("invalid parameter \"query\": {error}"))?;
+        let expr = shared
+            .engine()
+            .parse(source)
+            .map_err(|error| format!("invalid parameter \"query\": {error}"))?;
         Ok(success(&json!(expr.to_string())))
     };
     outcome().unwrap_or_else(bad_data)
@@ -340,7 +433,12 @@ mod tests {
 
     #[test]
     fn escaped_names_are_read() {
-        for (escaped, name) in [("job", "job"), ("U__a_2e_b", "a.b"), ("U__a__b", "a_b"), ("U__a_zz_b", "U__a_zz_b")] {
+        for (escaped, name) in [
+            ("job", "job"),
+            ("U__a_2e_b", "a.b"),
+            ("U__a__b", "a_b"),
+            ("U__a_zz_b", "U__a_zz_b"),
+        ] {
             assert_eq!(unescape_name(escaped), name);
         }
     }

@@ -40,7 +40,10 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
 
 fn at(time: Option<Timestamp>) -> String {
     // Go's zero time stands for "never".
-    time.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |time| time.to_string())
+    time.map_or_else(
+        || "0001-01-01T00:00:00Z".to_owned(),
+        |time| time.to_string(),
+    )
 }
 
 fn alert_json(alert: &ActiveAlert) -> Value {
@@ -64,7 +67,9 @@ fn go_exponent(value: f64) -> String {
     }
     let text = format!("{value:e}");
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
+    let (sign, digits) = exponent
+        .strip_prefix('-')
+        .map_or(('+', exponent), |digits| ('-', digits));
     format!("{mantissa}e{sign}{digits:0>2}")
 }
 
@@ -95,7 +100,11 @@ fn rule_json(rule: &RuleStatus, with_alerts: bool) -> Value {
             body["keepFiringFor"] = json!(alerting.keep_firing_for.as_secs_f64());
             body["labels"] = json!(rule.labels);
             body["annotations"] = json!(alerting.annotations);
-            let alerts: Vec<Value> = if with_alerts { alerting.alerts.iter().map(alert_json).collect() } else { Vec::new() };
+            let alerts: Vec<Value> = if with_alerts {
+                alerting.alerts.iter().map(alert_json).collect()
+            } else {
+                Vec::new()
+            };
             body["alerts"] = Value::Array(alerts);
         }
         None => {
@@ -114,7 +123,11 @@ async fn rules(State(shared): State<Arc<Shared>>, params: Params) -> Response {
             None => None,
             Some("alert") => Some(true),
             Some("record") => Some(false),
-            Some(other) => return Err(format!("not supported value {other:?} for parameter \"type\": expected alert or record")),
+            Some(other) => {
+                return Err(format!(
+                    "not supported value {other:?} for parameter \"type\": expected alert or record"
+                ));
+            }
         };
         let exclude_alerts = params.flag("exclude_alerts", false)?;
         let names: Vec<&str> = params.all("rule_name[]").collect();
@@ -122,7 +135,8 @@ async fn rules(State(shared): State<Arc<Shared>>, params: Params) -> Response {
         let files: Vec<&str> = params.all("file[]").collect();
         let listed = |list: &[&str], own: &str| list.is_empty() || list.contains(&own);
         let keep = |rule: &&RuleStatus| {
-            wanted.is_none_or(|alerting| rule.alerting.is_some() == alerting) && listed(&names, &rule.name)
+            wanted.is_none_or(|alerting| rule.alerting.is_some() == alerting)
+                && listed(&names, &rule.name)
         };
         let filtered = !(names.is_empty() && groups.is_empty() && files.is_empty());
         let shown: Vec<Value> = shared
@@ -130,7 +144,14 @@ async fn rules(State(shared): State<Arc<Shared>>, params: Params) -> Response {
             .groups()
             .iter()
             .filter(|group| listed(&groups, &group.name) && listed(&files, &group.file))
-            .filter_map(|group| group_json(group, group.rules.iter().filter(keep), exclude_alerts, filtered))
+            .filter_map(|group| {
+                group_json(
+                    group,
+                    group.rules.iter().filter(keep),
+                    exclude_alerts,
+                    filtered,
+                )
+            })
             .collect();
         Ok(success(&json!({"groups": shown})))
     };
@@ -159,8 +180,13 @@ fn group_json<'a>(
 }
 
 async fn alerts(State(shared): State<Arc<Shared>>) -> Response {
-    let alerts: Vec<Value> =
-        shared.rules().alerts().iter().filter(|alert| alert.state != AlertState::Inactive).map(alert_json).collect();
+    let alerts: Vec<Value> = shared
+        .rules()
+        .alerts()
+        .iter()
+        .filter(|alert| alert.state != AlertState::Inactive)
+        .map(alert_json)
+        .collect();
     success(&json!({"alerts": alerts}))
 }
 
@@ -220,14 +246,22 @@ async fn metadata(State(shared): State<Arc<Shared>>, params: Params) -> Response
     let outcome = || -> Result<Response, String> {
         let wanted = params.get("metric");
         let limit: usize = params.number("limit")?.unwrap_or(usize::MAX);
-        let per_metric: usize = params.number("limit_per_metric")?.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+        let per_metric: usize = params
+            .number("limit_per_metric")?
+            .filter(|limit| *limit > 0)
+            .unwrap_or(usize::MAX);
         let found: serde_json::Map<String, Value> = shared
             .scraper()
             .metadata()
             .into_iter()
             .filter(|(family, _)| wanted.is_none_or(|wanted| wanted == family.as_str()))
             .take(limit)
-            .map(|(family, list)| (family, json!(list.into_iter().take(per_metric).collect::<Vec<_>>())))
+            .map(|(family, list)| {
+                (
+                    family,
+                    json!(list.into_iter().take(per_metric).collect::<Vec<_>>()),
+                )
+            })
             .collect();
         Ok(success(&Value::Object(found)))
     };
@@ -256,7 +290,9 @@ async fn config(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn flags() -> Response {
-    success(&json!({"query.lookback-delta": "5m", "query.max-samples": "50000000", "rules.alert.resend-delay": "1m"}))
+    success(
+        &json!({"query.lookback-delta": "5m", "query.max-samples": "50000000", "rules.alert.resend-delay": "1m"}),
+    )
 }
 
 async fn runtimeinfo(State(shared): State<Arc<Shared>>) -> Response {
@@ -278,8 +314,12 @@ async fn runtimeinfo(State(shared): State<Arc<Shared>>) -> Response {
 async fn tsdb(State(shared): State<Arc<Shared>>) -> Response {
     let store = shared.metrics();
     let stats = store.stats();
-    let by_name: Vec<Value> =
-        store.series_by_metric_name().into_iter().take(10).map(|(name, value)| json!({"name": name, "value": value})).collect();
+    let by_name: Vec<Value> = store
+        .series_by_metric_name()
+        .into_iter()
+        .take(10)
+        .map(|(name, value)| json!({"name": name, "value": value}))
+        .collect();
     success(&json!({
         "headStats": {
             "numSeries": stats.series,
@@ -301,11 +341,17 @@ async fn walreplay() -> Response {
 
 async fn reload(State(shared): State<Arc<Shared>>, method: http::Method) -> Response {
     if method != http::Method::POST && method != http::Method::PUT {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "Only POST or PUT requests allowed");
+        return text(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "Only POST or PUT requests allowed",
+        );
     }
     match shared.reload_prometheus() {
         Ok(()) => text(StatusCode::OK, ""),
-        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("failed to reload config: {error}")),
+        Err(error) => text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("failed to reload config: {error}"),
+        ),
     }
 }
 
@@ -322,7 +368,13 @@ mod tests {
 
     #[test]
     fn alert_values_have_an_exponent() {
-        for (value, expected) in [(0.0, "0e+00"), (14.4, "1.44e+01"), (0.001, "1e-03"), (1e100, "1e+100"), (f64::INFINITY, "+Inf")] {
+        for (value, expected) in [
+            (0.0, "0e+00"),
+            (14.4, "1.44e+01"),
+            (0.001, "1e-03"),
+            (1e100, "1e+100"),
+            (f64::INFINITY, "+Inf"),
+        ] {
             assert_eq!(go_exponent(value), expected);
         }
     }

@@ -20,7 +20,10 @@ use crate::shared::Shared;
 /// The routes of a Tempo.
 pub(crate) fn routes(shared: Arc<Shared>) -> Router {
     Router::new()
-        .route("/api/echo", get(|| async { text(StatusCode::OK, "echo\n") }))
+        .route(
+            "/api/echo",
+            get(|| async { text(StatusCode::OK, "echo\n") }),
+        )
         .route("/ready", get(|| async { text(StatusCode::OK, "ready\n") }))
         .route("/api/traces/{id}", get(trace_v1))
         .route("/api/v2/traces/{id}", get(trace_v2))
@@ -43,9 +46,11 @@ fn bad(message: impl Into<String>) -> Response {
 
 /// An id as clients write it: up to 32 hexadecimal digits, leading zeros left out.
 fn read_id(id: &str) -> Result<TraceId, Response> {
-    format!("{id:0>32}")
-        .parse()
-        .map_err(|_| bad(format!("trace IDs can only contain hex characters: invalid trace id {id:?}")))
+    format!("{id:0>32}").parse().map_err(|_| {
+        bad(format!(
+            "trace IDs can only contain hex characters: invalid trace id {id:?}"
+        ))
+    })
 }
 
 fn find(shared: &Shared, id: &str) -> Result<Option<Vec<Span>>, Response> {
@@ -53,16 +58,26 @@ fn find(shared: &Shared, id: &str) -> Result<Option<Vec<Span>>, Response> {
 }
 
 fn wants_protobuf(headers: &HeaderMap) -> bool {
-    headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("application/protobuf"))
+    headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.contains("application/protobuf"))
 }
 
 fn protobuf(body: Vec<u8>) -> Response {
     let mut response = Body::from(body).into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/protobuf"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/protobuf"),
+    );
     response
 }
 
-async fn trace_v1(State(shared): State<Arc<Shared>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+async fn trace_v1(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     match find(&shared, &id) {
         Err(refusal) => refusal,
         Ok(None) => text(StatusCode::NOT_FOUND, "trace not found"),
@@ -71,7 +86,11 @@ async fn trace_v1(State(shared): State<Arc<Shared>>, Path(id): Path<String>, hea
     }
 }
 
-async fn trace_v2(State(shared): State<Arc<Shared>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+async fn trace_v2(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     match find(&shared, &id) {
         Err(refusal) => refusal,
         Ok(None) => text(StatusCode::NOT_FOUND, "trace not found"),
@@ -85,7 +104,11 @@ fn seconds(params: &Params, name: &str) -> Result<Option<Timestamp>, Response> {
     match params.get(name) {
         // Zero means "not given", as in Tempo.
         None | Some("0") => Ok(None),
-        Some(value) => parse_time(value).map(Some).ok_or_else(|| bad(format!("invalid {name}: must be a unix timestamp in seconds"))),
+        Some(value) => parse_time(value).map(Some).ok_or_else(|| {
+            bad(format!(
+                "invalid {name}: must be a unix timestamp in seconds"
+            ))
+        }),
     }
 }
 
@@ -93,9 +116,10 @@ fn seconds(params: &Params, name: &str) -> Result<Option<Timestamp>, Response> {
 fn instant(params: &Params, name: &str) -> Result<Option<Timestamp>, Response> {
     match params.get(name) {
         // A number with more than 12 digits counts nanoseconds: as seconds it would lie 30,000 years ahead.
-        Some(value) if value.len() > 12 && value.bytes().all(|byte| byte.is_ascii_digit()) => {
-            value.parse().map(|nanos| Some(Timestamp::from_nanos(nanos))).map_err(|_| bad(format!("invalid {name}")))
-        }
+        Some(value) if value.len() > 12 && value.bytes().all(|byte| byte.is_ascii_digit()) => value
+            .parse()
+            .map(|nanos| Some(Timestamp::from_nanos(nanos)))
+            .map_err(|_| bad(format!("invalid {name}"))),
         _ => seconds(params, name),
     }
 }
@@ -107,8 +131,15 @@ async fn search(State(shared): State<Arc<Shared>>, params: Params) -> Response {
         let request = SearchRequest {
             start: seconds(&params, "start")?.unwrap_or(defaults.start),
             end: seconds(&params, "end")?.unwrap_or(defaults.end),
-            limit: params.number("limit").map_err(bad)?.filter(|limit| *limit > 0).unwrap_or(defaults.limit),
-            spans_per_span_set: params.number("spss").map_err(bad)?.unwrap_or(defaults.spans_per_span_set),
+            limit: params
+                .number("limit")
+                .map_err(bad)?
+                .filter(|limit| *limit > 0)
+                .unwrap_or(defaults.limit),
+            spans_per_span_set: params
+                .number("spss")
+                .map_err(bad)?
+                .unwrap_or(defaults.spans_per_span_set),
         };
         if request.end < request.start {
             return Err(bad("http parameter start must be before end"));
@@ -125,11 +156,21 @@ fn search_query(params: &Params) -> Result<TraceQuery, Response> {
         None => {
             let mut conditions = Vec::new();
             for pair in params.get("tags").unwrap_or_default().split_whitespace() {
-                let (key, value) = pair.split_once('=').ok_or_else(|| bad(format!("invalid tags: {pair:?} is no key=value")))?;
+                let (key, value) = pair
+                    .split_once('=')
+                    .ok_or_else(|| bad(format!("invalid tags: {pair:?} is no key=value")))?;
                 conditions.push(format!(".{key} = {:?}", value.trim_matches('"')));
             }
-            conditions.extend(params.get("minDuration").map(|value| format!("traceDuration >= {value}")));
-            conditions.extend(params.get("maxDuration").map(|value| format!("traceDuration <= {value}")));
+            conditions.extend(
+                params
+                    .get("minDuration")
+                    .map(|value| format!("traceDuration >= {value}")),
+            );
+            conditions.extend(
+                params
+                    .get("maxDuration")
+                    .map(|value| format!("traceDuration <= {value}")),
+            );
             format!("{{ {} }}", conditions.join(" && "))
         }
     };
@@ -138,10 +179,15 @@ fn search_query(params: &Params) -> Result<TraceQuery, Response> {
 
 /// The filter of a tag request. Editors send unfinished queries (`{resource.cluster = }`): those filter nothing.
 fn tag_filter(params: &Params) -> Option<TraceQuery> {
-    params.get("q").and_then(|query| TraceQuery::parse(query).ok())
+    params
+        .get("q")
+        .and_then(|query| TraceQuery::parse(query).ok())
 }
 
-fn tags_request<'a>(params: &Params, query: Option<&'a TraceQuery>) -> Result<TagsRequest<'a>, Response> {
+fn tags_request<'a>(
+    params: &Params,
+    query: Option<&'a TraceQuery>,
+) -> Result<TagsRequest<'a>, Response> {
     Ok(TagsRequest {
         query,
         start: seconds(params, "start")?.unwrap_or(Timestamp::MIN),
@@ -175,7 +221,11 @@ async fn tags_v2(State(shared): State<Arc<Shared>>, params: Params) -> Response 
     outcome().unwrap_or_else(|refusal| refusal)
 }
 
-async fn tag_values_v1(State(shared): State<Arc<Shared>>, Path(tag): Path<String>, params: Params) -> Response {
+async fn tag_values_v1(
+    State(shared): State<Arc<Shared>>,
+    Path(tag): Path<String>,
+    params: Params,
+) -> Response {
     let outcome = || -> Result<Response, Response> {
         let filter = tag_filter(&params);
         let request = tags_request(&params, filter.as_ref())?;
@@ -184,7 +234,11 @@ async fn tag_values_v1(State(shared): State<Arc<Shared>>, Path(tag): Path<String
     outcome().unwrap_or_else(|refusal| refusal)
 }
 
-async fn tag_values_v2(State(shared): State<Arc<Shared>>, Path(tag): Path<String>, params: Params) -> Response {
+async fn tag_values_v2(
+    State(shared): State<Arc<Shared>>,
+    Path(tag): Path<String>,
+    params: Params,
+) -> Response {
     let outcome = || -> Result<Response, Response> {
         let filter = tag_filter(&params);
         let request = tags_request(&params, filter.as_ref())?;
@@ -194,15 +248,29 @@ async fn tag_values_v2(State(shared): State<Arc<Shared>>, Path(tag): Path<String
 }
 
 /// The query and the range of a metrics request: `start` and `end`, or `since` (an hour where nothing is given).
-fn metrics_request(shared: &Shared, params: &Params) -> Result<(TraceQuery, MetricsRequest), Response> {
-    let source = params.get("q").or_else(|| params.get("query")).ok_or_else(|| bad("missing parameter q"))?;
-    let query = TraceQuery::parse(source).map_err(|error| bad(format!("invalid TraceQL query: {error}")))?;
-    let since_ms = params.get("since").map_or(Some(3_600_000), parse_step_ms).ok_or_else(|| bad("invalid since: must be a duration"))?;
+fn metrics_request(
+    shared: &Shared,
+    params: &Params,
+) -> Result<(TraceQuery, MetricsRequest), Response> {
+    let source = params
+        .get("q")
+        .or_else(|| params.get("query"))
+        .ok_or_else(|| bad("missing parameter q"))?;
+    let query = TraceQuery::parse(source)
+        .map_err(|error| bad(format!("invalid TraceQL query: {error}")))?;
+    let since_ms = params
+        .get("since")
+        .map_or(Some(3_600_000), parse_step_ms)
+        .ok_or_else(|| bad("invalid since: must be a duration"))?;
     let end = instant(params, "end")?.unwrap_or_else(|| shared.now());
     let since = Duration::from_millis(since_ms.unsigned_abs());
     let start = instant(params, "start")?.unwrap_or(end - since);
-    let step_ms = params.get("step").map_or(Some(0), parse_step_ms).ok_or_else(|| bad("invalid step: must be a duration"))?;
-    let mut request = MetricsRequest::new(start, end, Duration::from_millis(step_ms.unsigned_abs()));
+    let step_ms = params
+        .get("step")
+        .map_or(Some(0), parse_step_ms)
+        .ok_or_else(|| bad("invalid step: must be a duration"))?;
+    let mut request =
+        MetricsRequest::new(start, end, Duration::from_millis(step_ms.unsigned_abs()));
     if let Some(exemplars) = params.number("exemplars").map_err(bad)? {
         request.exemplars = exemplars;
     }
@@ -212,7 +280,10 @@ fn metrics_request(shared: &Shared, params: &Params) -> Result<(TraceQuery, Metr
 async fn query_range(State(shared): State<Arc<Shared>>, params: Params) -> Response {
     let outcome = || -> Result<Response, Response> {
         let (query, request) = metrics_request(&shared, &params)?;
-        let answer = shared.traces().query_range(&query, &request).map_err(|error| bad(error.to_string()))?;
+        let answer = shared
+            .traces()
+            .query_range(&query, &request)
+            .map_err(|error| bad(error.to_string()))?;
         Ok(serialized(&answer))
     };
     outcome().unwrap_or_else(|refusal| refusal)
@@ -221,14 +292,20 @@ async fn query_range(State(shared): State<Arc<Shared>>, params: Params) -> Respo
 async fn query_instant(State(shared): State<Arc<Shared>>, params: Params) -> Response {
     let outcome = || -> Result<Response, Response> {
         let (query, request) = metrics_request(&shared, &params)?;
-        let answer = shared.traces().query_instant(&query, &request).map_err(|error| bad(error.to_string()))?;
+        let answer = shared
+            .traces()
+            .query_instant(&query, &request)
+            .map_err(|error| bad(error.to_string()))?;
         Ok(serialized(&answer))
     };
     outcome().unwrap_or_else(|refusal| refusal)
 }
 
 async fn buildinfo() -> Response {
-    json_answer(StatusCode::OK, &json!({"version": crate::TEMPO_VERSION, "revision": "", "branch": "", "buildUser": "", "buildDate": "", "goVersion": ""}))
+    json_answer(
+        StatusCode::OK,
+        &json!({"version": crate::TEMPO_VERSION, "revision": "", "branch": "", "buildUser": "", "buildDate": "", "goVersion": ""}),
+    )
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
