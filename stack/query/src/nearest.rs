@@ -1,19 +1,25 @@
 //! "Did you mean".
 
 /// The candidate that is nearest to `word` by edits (insert, delete, replace, swap of neighbours), if one is near enough to be
-/// a likely slip: at most a third of the word's letters, at least one. Of equally near ones the first counts.
+/// a likely slip: at most a third of the word's letters, at least one. Of equally near ones that with the longest common beginning
+/// counts, then the first.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower: Vec<char> = word.to_lowercase().chars().collect();
     let allowed = (lower.len() / 3).max(1);
-    let mut best: Option<(usize, &str)> = None;
+    let mut best: Option<((usize, usize), &str)> = None;
     for candidate in candidates {
         let other: Vec<char> = candidate.to_lowercase().chars().collect();
         if lower.len().abs_diff(other.len()) > allowed {
             continue;
         }
         let distance = edits(&lower, &other);
-        if distance <= allowed && best.is_none_or(|(found, _)| distance < found) {
-            best = Some((distance, candidate));
+        let common = lower
+            .iter()
+            .zip(&other)
+            .take_while(|(one, other)| one == other);
+        let rank = (distance, lower.len() - common.count());
+        if distance <= allowed && best.is_none_or(|(found, _)| rank < found) {
+            best = Some((rank, candidate));
         }
     }
     best.map(|(_, candidate)| candidate)
@@ -53,7 +59,14 @@ mod tests {
 
     #[test]
     fn finds_slips_only() {
-        let functions = ["rate", "irate", "increase", "histogram_quantile", "sum"];
+        let functions = [
+            "rad",
+            "rate",
+            "irate",
+            "increase",
+            "histogram_quantile",
+            "sum",
+        ];
         for (word, expected) in [
             ("rat", Some("rate")),
             ("raet", Some("rate")),
