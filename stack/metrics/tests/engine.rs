@@ -137,7 +137,7 @@ fn deep_expressions_do_not_overflow_the_stack() {
     let store = store();
     let nested = format!("{}1{}", "(".repeat(120), ")".repeat(120));
     assert!(engine.instant(&store, &nested, 0).is_ok());
-    let chain = vec!["x_total"; 120].join(" + ");
+    let chain = vec!["x_total"; 250].join(" + ");
     assert!(engine.instant(&store, &chain, 300_000).is_ok());
     let calls = format!("{}x_total{}", "abs(".repeat(120), ")".repeat(120));
     assert!(engine.range(&store, &calls, 0, 60_000, 1000).is_ok());

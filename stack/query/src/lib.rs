@@ -33,5 +33,5 @@ pub use literal::{LiteralError, escaped_byte, parse_go_duration, parse_number, r
 pub use matching::{Cardinality, VectorMatching, is_classic_label_name, write_label_list};
 pub use nearest::{did_you_mean, nearest};
 pub use operator::BinaryOp;
-pub use pratt::{Binding, Grammar, MAX_EXPRESSION_HEIGHT, Pratt};
+pub use pratt::{Binding, Grammar, MAX_EXPRESSION_HEIGHT, MAX_EXPRESSION_NESTING, Pratt};
 pub use span::{Position, SourceSpan};

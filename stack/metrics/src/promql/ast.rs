@@ -82,11 +82,11 @@ pub enum ExprKind {
         args: Vec<Expr>,
     },
     /// `a{b="c"}`.
-    Vector(VectorSelector),
+    Vector(Box<VectorSelector>),
     /// `a{b="c"}[5m]`.
     Matrix {
         /// Which series; the modifiers stand here too.
-        selector: VectorSelector,
+        selector: Box<VectorSelector>,
         /// How far back.
         range: DurationValue,
     },
@@ -388,7 +388,7 @@ impl Expr {
         let mut selectors = Vec::new();
         self.walk(&mut |expr| {
             if let ExprKind::Vector(selector) | ExprKind::Matrix { selector, .. } = &expr.kind {
-                selectors.push(selector);
+                selectors.push(&**selector);
             }
         });
         selectors

@@ -361,11 +361,11 @@ impl<'a> Parser<'a> {
             matchers.push(Matcher::equal("__name__", &name));
         }
         Ok(Expr {
-            kind: ExprKind::Vector(VectorSelector {
+            kind: ExprKind::Vector(Box::new(VectorSelector {
                 name,
                 matchers,
                 ..VectorSelector::default()
-            }),
+            })),
             span,
         })
     }
