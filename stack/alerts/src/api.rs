@@ -398,6 +398,7 @@ impl Alertmanager {
             group_labels: group.labels.clone(),
             route_labels: Labels::new(&options.labels),
             reason: NotificationReason::FirstNotification,
+            receipt: None,
             alerts: group.batch(now),
             flushed_at: now,
             attempt: 1,

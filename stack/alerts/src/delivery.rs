@@ -69,24 +69,8 @@ impl Alertmanager {
             return Disposition::Late;
         };
         match outcome {
-            Outcome::Delivered => {
-                let Some(flight) = self.in_flight.remove(&id) else {
-                    return Disposition::Late;
-                };
-                self.log.set(
-                    flight.log_key,
-                    flight.firing,
-                    flight.resolved,
-                    flight.repeat_interval,
-                    now,
-                );
-                self.set_maintenance(now);
-                let Some(group) = flight.group else {
-                    return Disposition::Late;
-                };
-                self.answer(group, true, now);
-                Disposition::Done
-            }
+            Outcome::Delivered => self.delivered(id, None, now),
+            Outcome::DeliveredAs { receipt } => self.delivered(id, Some(receipt), now),
             Outcome::Failed { .. } => {
                 let Some(group) = self.in_flight.remove(&id).and_then(|flight| flight.group) else {
                     return Disposition::Late;
@@ -159,6 +143,32 @@ impl Alertmanager {
             });
             self.answer(id, false, now);
         }
+    }
+
+    /// Notes that the receiver knows.
+    fn delivered(
+        &mut self,
+        id: NotificationId,
+        receipt: Option<String>,
+        now: Timestamp,
+    ) -> Disposition {
+        let Some(flight) = self.in_flight.remove(&id) else {
+            return Disposition::Late;
+        };
+        self.log.set(
+            flight.log_key,
+            flight.firing,
+            flight.resolved,
+            receipt,
+            flight.repeat_interval,
+            now,
+        );
+        self.set_maintenance(now);
+        let Some(group) = flight.group else {
+            return Disposition::Late;
+        };
+        self.answer(group, true, now);
+        Disposition::Done
     }
 
     /// Counts one integration of a flush as answered.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gameday_signal::{Labels, Timestamp};
+use gameday_signal::{EventKind, Labels, Timestamp};
 
 use crate::notification_log::NotificationReason;
 
@@ -63,6 +63,8 @@ pub struct Notification {
     pub route_labels: Labels,
     /// Why it is sent.
     pub reason: NotificationReason,
+    /// How the service named the last message about the group, if it did and this one continues it.
+    pub receipt: Option<String>,
     /// The alerts in it, sorted.
     pub alerts: Vec<NotifiedAlert>,
     /// The flush that it belongs to.
@@ -85,6 +87,26 @@ impl Notification {
             "firing"
         } else {
             "resolved"
+        }
+    }
+
+    /// The journal's entry for its delivery; `payload` is the message as it was sent.
+    pub fn delivered_event(&self, payload: String) -> EventKind {
+        let labels = |is_resolved: bool| {
+            self.alerts
+                .iter()
+                .filter(|alert| alert.ends_at.is_some() == is_resolved)
+                .map(|alert| alert.labels.clone())
+                .collect()
+        };
+        EventKind::Notified {
+            receiver: self.integration.receiver.clone(),
+            integration: self.integration.kind.to_owned(),
+            status: self.status().to_owned(),
+            group_labels: self.group_labels.clone(),
+            firing: labels(false),
+            resolved: labels(true),
+            payload,
         }
     }
 
@@ -164,11 +186,41 @@ pub struct Suppressed {
     pub by: SuppressedBy,
 }
 
+impl Effect {
+    /// The journal's entry for it; None for a notification, whose entry is made when it is delivered.
+    pub fn event(&self) -> Option<EventKind> {
+        match self {
+            Self::Notify(_) => None,
+            Self::Suppressed(suppressed) => Some(EventKind::NotificationMuted {
+                receiver: suppressed.receiver.clone(),
+                alerts: suppressed.alerts.clone(),
+                reason: suppressed.by.as_str().to_owned(),
+            }),
+            Self::GaveUp {
+                integration,
+                attempts,
+                error,
+                ..
+            } => Some(EventKind::NotificationFailed {
+                receiver: integration.receiver.clone(),
+                integration: integration.kind.to_owned(),
+                error: format!("given up after {attempts} attempts: {error}"),
+            }),
+        }
+    }
+}
+
 /// What became of a notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It was accepted.
     Delivered,
+    /// It was accepted, and the service named the message: the next message about the group gets the name, so that it can change
+    /// the old one instead of adding another.
+    DeliveredAs {
+        /// The name, as the integration reads it again.
+        receipt: String,
+    },
     /// It was not, and another try may help.
     Retry {
         /// Not before this has passed (`Retry-After`).

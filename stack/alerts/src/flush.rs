@@ -9,9 +9,9 @@ use crate::delivery::InFlight;
 use crate::effect::{
     Effect, Notification, NotificationId, NotifiedAlert, Suppressed, SuppressedBy,
 };
-use crate::engine::{Alertmanager, Timer};
+use crate::engine::{Alertmanager, IntegrationInfo, Timer};
 use crate::group::{Flush, GroupId};
-use crate::notification_log::LogKey;
+use crate::notification_log::{LogKey, NotificationReason};
 
 /// A flush has at least this long to deliver (Alertmanager's `notify.MinTimeout`).
 const MIN_FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -74,67 +74,50 @@ impl Alertmanager {
     fn suppress(
         &mut self,
         id: GroupId,
-        batch: Vec<NotifiedAlert>,
+        mut batch: Vec<NotifiedAlert>,
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) -> Vec<NotifiedAlert> {
         let options = &self.tree.node(id.route).options;
+        let receiver = options.receiver.clone();
         let mut suppressed: Vec<(SuppressedBy, Vec<Labels>)> = Vec::new();
-        let labels_of = |alerts: &[NotifiedAlert]| {
-            alerts
-                .iter()
-                .map(|alert| alert.labels.clone())
-                .collect::<Vec<_>>()
-        };
-        let (mut inhibited, mut sources) = (Vec::new(), Vec::new());
-        let mut kept = Vec::with_capacity(batch.len());
-        for alert in batch {
-            match self.inhibitor.inhibited_by(&alert.labels, now) {
-                Some(source) => {
-                    sources.push(source);
-                    inhibited.push(alert.labels);
-                }
-                None => kept.push(alert),
-            }
-        }
-        if !inhibited.is_empty() {
-            suppressed.push((SuppressedBy::Inhibition(sources), inhibited));
-        }
+        let mut sources = Vec::new();
+        let inhibited = take_out(&mut batch, |labels| {
+            let source = self.inhibitor.inhibited_by(labels, now);
+            sources.extend(source);
+            source.is_some()
+        });
+        suppressed.push((SuppressedBy::Inhibition(sources), inhibited));
         let mut muted_by = Vec::new();
         let active = &options.active_time_intervals;
-        if !kept.is_empty() && !active.is_empty() && self.intervals_at(active, now).is_empty() {
+        if !batch.is_empty() && !active.is_empty() && self.intervals_at(active, now).is_empty() {
             muted_by.clone_from(active);
             let by = SuppressedBy::ActiveTimeIntervals(active.clone());
-            suppressed.push((by, labels_of(&kept)));
-            kept.clear();
+            suppressed.push((by, take_out(&mut batch, |_| true)));
         }
-        if !kept.is_empty() {
-            let muting = self.intervals_at(&options.mute_time_intervals, now);
-            if !muting.is_empty() {
-                muted_by.clone_from(&muting);
-                suppressed.push((SuppressedBy::MuteTimeIntervals(muting), labels_of(&kept)));
-                kept.clear();
-            }
+        let muting = self.intervals_at(&options.mute_time_intervals, now);
+        if !batch.is_empty() && !muting.is_empty() {
+            muted_by.clone_from(&muting);
+            let by = SuppressedBy::MuteTimeIntervals(muting);
+            suppressed.push((by, take_out(&mut batch, |_| true)));
         }
-        let (mut silenced, mut silences) = (Vec::new(), BTreeSet::new());
-        kept.retain(|alert| {
-            let by = self.silences.silenced_by(&alert.labels, now);
-            if by.is_empty() {
-                return true;
-            }
+        let mut silences = BTreeSet::new();
+        let silenced = take_out(&mut batch, |labels| {
+            let by = self.silences.silenced_by(labels, now);
+            let is_silenced = !by.is_empty();
             silences.extend(by);
-            silenced.push(alert.labels.clone());
-            false
+            is_silenced
         });
-        if !silenced.is_empty() {
-            let by = SuppressedBy::Silences(silences.into_iter().collect());
-            suppressed.push((by, silenced));
-        }
-        let receiver = options.receiver.clone();
+        suppressed.push((
+            SuppressedBy::Silences(silences.into_iter().collect()),
+            silenced,
+        ));
+        suppressed.retain(|(_, alerts)| !alerts.is_empty());
         let Some(group) = self.groups.get_mut(&id) else {
-            return kept;
+            return batch;
         };
         for entry in &suppressed {
+            // What was said at the last flush is not said again.
             if !group.suppressed.contains(entry) {
                 effects.push(Effect::Suppressed(Suppressed {
                     receiver: receiver.clone(),
@@ -147,7 +130,7 @@ impl Alertmanager {
         }
         group.muted_by = muted_by;
         group.suppressed = suppressed;
-        kept
+        batch
     }
 
     /// Those of the named intervals that `now` lies within.
@@ -172,12 +155,9 @@ impl Alertmanager {
         deadline: Timestamp,
         now: Timestamp,
     ) -> Vec<Notification> {
-        let options = &self.tree.node(id.route).options;
-        let repeat_interval = options.repeat_interval;
-        let route_labels = Labels::new(&options.labels);
-        let (group_key, group_labels) = match self.groups.get(&id) {
-            Some(group) => (group.key.clone(), group.labels.clone()),
-            None => return Vec::new(),
+        let repeat_interval = self.tree.node(id.route).options.repeat_interval;
+        let Some(group_key) = self.groups.get(&id).map(|group| group.key.clone()) else {
+            return Vec::new();
         };
         let fingerprints = |is_resolved: bool| {
             batch
@@ -188,51 +168,42 @@ impl Alertmanager {
         };
         let (firing, resolved) = (fingerprints(false), fingerprints(true));
         let mut notifications = Vec::new();
-        for info in self.receivers.get(receiver).into_iter().flatten() {
+        let integrations = self.receivers.get(receiver).cloned().unwrap_or_default();
+        for info in integrations {
             let log_key = LogKey {
                 group_key: group_key.clone(),
                 receiver: receiver.to_owned(),
                 integration: info.integration.kind.to_owned(),
                 index: info.integration.index,
             };
-            let Some(reason) = self.log.reason_to_notify(
+            let send_resolved = info.send_resolved;
+            let reason = self.log.reason_to_notify(
                 &log_key,
                 &firing,
                 &resolved,
-                info.send_resolved,
+                send_resolved,
                 repeat_interval,
                 now,
-            ) else {
-                continue;
-            };
-            if !info.send_resolved && firing.is_empty() {
+            );
+            let Some(reason) = reason else { continue };
+            if !send_resolved && firing.is_empty() {
                 // There is nothing to say, but the log has to forget what fired.
+                let receipt = self.log.receipt(&log_key);
                 self.log.set(
                     log_key,
                     firing.clone(),
                     resolved.clone(),
+                    receipt,
                     repeat_interval,
                     now,
                 );
                 continue;
             }
-            self.notification_count += 1;
-            let notification = Notification {
-                id: NotificationId(self.notification_count),
-                integration: info.integration.clone(),
-                group_key: group_key.clone(),
-                group_labels: group_labels.clone(),
-                route_labels: route_labels.clone(),
-                reason,
-                alerts: batch
-                    .iter()
-                    .filter(|alert| info.send_resolved || alert.ends_at.is_none())
-                    .cloned()
-                    .collect(),
-                flushed_at: now,
-                attempt: 1,
-                deadline,
-            };
+            let mut notification = self.notification(id, &info, reason, batch, deadline, now);
+            // A first message begins anew: what was named before belongs to an incident that is over.
+            if reason != NotificationReason::FirstNotification {
+                notification.receipt = self.log.receipt(&log_key);
+            }
             self.in_flight.insert(
                 notification.id,
                 InFlight {
@@ -249,6 +220,36 @@ impl Alertmanager {
             notifications.push(notification);
         }
         notifications
+    }
+
+    /// The message to one integration about this batch.
+    fn notification(
+        &mut self,
+        id: GroupId,
+        info: &IntegrationInfo,
+        reason: NotificationReason,
+        batch: &[NotifiedAlert],
+        deadline: Timestamp,
+        now: Timestamp,
+    ) -> Notification {
+        self.notification_count += 1;
+        let group = self.groups.get(&id);
+        let alerts = batch
+            .iter()
+            .filter(|alert| info.send_resolved || alert.ends_at.is_none());
+        Notification {
+            id: NotificationId(self.notification_count),
+            integration: info.integration.clone(),
+            group_key: group.map(|group| group.key.clone()).unwrap_or_default(),
+            group_labels: group.map(|group| group.labels.clone()).unwrap_or_default(),
+            route_labels: Labels::new(&self.tree.node(id.route).options.labels),
+            reason,
+            receipt: None,
+            alerts: alerts.cloned().collect(),
+            flushed_at: now,
+            attempt: 1,
+            deadline,
+        }
     }
 
     /// Where an alert with these labels goes, and what keeps it quiet at `now`.
@@ -290,4 +291,20 @@ impl Alertmanager {
             .max()
             .unwrap_or_default()
     }
+}
+
+/// Takes the alerts out of the batch that `is_out` points at, and gives their labels.
+fn take_out(
+    batch: &mut Vec<NotifiedAlert>,
+    mut is_out: impl FnMut(&Labels) -> bool,
+) -> Vec<Labels> {
+    let mut out = Vec::new();
+    batch.retain(|alert| {
+        let is_out = is_out(&alert.labels);
+        if is_out {
+            out.push(alert.labels.clone());
+        }
+        !is_out
+    });
+    out
 }

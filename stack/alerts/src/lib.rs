@@ -1,15 +1,24 @@
 //! Alertmanager: routing, grouping, inhibition, silences, time intervals and notifications.
 //!
 //! ```text
-//!   alertmanager.yml -> Config ----------------------------.
-//!                                                           v
-//!   PostableAlert -> receive -> [alerts] -> route -> [groups] -> tick -> inhibit -> mute -> silence -> log -> Effect::Notify
-//!                                                           ^                                                     |
-//!                                             report(id, Outcome) <--- the caller sends, judges the answer <------'
+//!   alertmanager.yml -> Config -> routes, inhibition rules, intervals, receivers
+//!                                    |
+//!   PostableAlert -> receive -> [alerts] -> [groups] -> tick -> inhibited? muted? silenced? known? -> Effect::Notify
+//!                                                                                                         |
+//!        report(id, Outcome) <- Step::Finished <- next_step(notification, answers) -> Step::Request, Step::Email
+//!                                                     ^------------ the caller sends it and adds the answer
 //! ```
 //!
-//! [`Alertmanager`] is the entry: [`receive`](Alertmanager::receive), [`tick`](Alertmanager::tick),
-//! [`report`](Alertmanager::report), [`next_deadline`](Alertmanager::next_deadline).
+//! [`Alertmanager`] is the entry. The caller
+//! 1. posts alerts with [`receive`](Alertmanager::receive),
+//! 2. calls [`tick`](Alertmanager::tick) whenever [`next_deadline`](Alertmanager::next_deadline) is reached (it may move to an
+//!    earlier moment with every other call),
+//! 3. for each [`Effect::Notify`] asks [`next_step`](Alertmanager::next_step), sends what it is given and asks again with the
+//!    answer, until there is an [`Outcome`], and hands that to [`report`](Alertmanager::report),
+//! 4. saves [`snapshot`](Alertmanager::snapshot) when [`state_generation`](Alertmanager::state_generation) has grown.
+//!
+//! The views of API v2 ([`alerts_view`](Alertmanager::alerts_view) and its like) are ready to be written as JSON. [`RoutesTest`]
+//! plays test files of routes.
 //!
 //! Invariants: the engine is told the time and does no I/O; the same calls with the same times give the same effects; what was
 //! accepted is notified, or an effect says why it was not; an integration that hangs delays no other group; nothing that is shown

@@ -47,7 +47,7 @@ impl fmt::Debug for OutgoingRequest {
 }
 
 /// How to reach a server, every file read and every default filled in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ClientOptions {
     /// Whether redirects are followed.
     pub follow_redirects: bool,
@@ -57,12 +57,25 @@ pub struct ClientOptions {
     pub proxy_url: Option<String>,
     /// Hosts that are reached without it, separated by commas.
     pub no_proxy: String,
+    /// Headers for the proxy's CONNECT; they may hold secrets.
+    pub proxy_headers: Vec<(String, String)>,
     /// Whether the usual environment variables name the proxy.
     pub proxy_from_environment: bool,
     /// Certificates and versions.
     pub tls: TlsOptions,
     /// The token that has to be fetched first, if one has to.
     pub oauth2: Option<OAuth2Options>,
+}
+
+impl fmt::Debug for ClientOptions {
+    /// Without the proxy, whose address and headers may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientOptions")
+            .field("follow_redirects", &self.follow_redirects)
+            .field("http2", &self.http2)
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Certificates and versions of a TLS connection.

@@ -26,6 +26,9 @@ pub(crate) struct LogEntry {
     pub(crate) told_at: Timestamp,
     /// When the entry is forgotten.
     pub(crate) expires_at: Timestamp,
+    /// How the service named the message.
+    #[serde(default)]
+    pub(crate) receipt: Option<String>,
 }
 
 /// Why a message is sent; the texts are those of Alertmanager's `.NotificationReason`.
@@ -63,6 +66,8 @@ const RETENTION: Duration = Duration::from_secs(120 * 3600);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NotificationLog {
     entries: BTreeMap<LogKey, LogEntry>,
+    /// Counts changes.
+    pub(crate) generation: u64,
 }
 
 impl NotificationLog {
@@ -96,15 +101,22 @@ impl NotificationLog {
         (entry.told_at < now - repeat_interval).then_some(NotificationReason::Repeat)
     }
 
+    /// How the service named the last message to this receiver about this group.
+    pub(crate) fn receipt(&self, key: &LogKey) -> Option<String> {
+        self.entries.get(key)?.receipt.clone()
+    }
+
     /// Takes note that the receiver knows now.
     pub(crate) fn set(
         &mut self,
         key: LogKey,
         firing: BTreeSet<u64>,
         resolved: BTreeSet<u64>,
+        receipt: Option<String>,
         repeat_interval: Duration,
         now: Timestamp,
     ) {
+        self.generation += 1;
         let kept = RETENTION.min(repeat_interval.saturating_mul(2));
         self.entries.insert(
             key,
@@ -113,6 +125,7 @@ impl NotificationLog {
                 resolved,
                 told_at: now,
                 expires_at: now + kept,
+                receipt,
             },
         );
     }
@@ -164,6 +177,7 @@ mod tests {
                 key.clone(),
                 set(firing),
                 set(resolved),
+                None,
                 repeat,
                 Timestamp::EPOCH,
             );

@@ -212,6 +212,7 @@ impl<'a> Context<'a> {
         headers: &mut Vec<(String, String)>,
     ) -> Result<(), String> {
         if let Some(authorization) = &http.authorization {
+            without_manager(&authorization.credentials_ref)?;
             let credentials =
                 self.secret(&authorization.credentials, &authorization.credentials_file)?;
             headers.push((
@@ -220,6 +221,8 @@ impl<'a> Context<'a> {
             ));
         }
         if let Some(basic) = &http.basic_auth {
+            without_manager(&basic.username_ref)?;
+            without_manager(&basic.password_ref)?;
             let username = self.text_or_file(&basic.username, &basic.username_file)?;
             let password = self.secret(&basic.password, &basic.password_file)?;
             let pair = STANDARD.encode(format!("{username}:{password}"));
@@ -243,20 +246,39 @@ impl<'a> Context<'a> {
 
     fn client_options(&self, http: &HttpConfig) -> Result<ClientOptions, String> {
         let oauth2 = match &http.oauth2 {
-            Some(oauth2) => Some(OAuth2Options {
-                client_id: oauth2.client_id.clone(),
-                client_secret: self.secret(&oauth2.client_secret, &oauth2.client_secret_file)?,
-                token_url: oauth2.token_url.clone(),
-                scopes: oauth2.scopes.clone(),
-                endpoint_params: oauth2.endpoint_params.clone().into_iter().collect(),
-            }),
+            Some(oauth2) => {
+                without_manager(&oauth2.client_secret_ref)?;
+                if !matches!(oauth2.grant_type.as_str(), "" | "client_credentials") {
+                    return Err(format!(
+                        "oauth2: grant type {:?} is not supported, only client_credentials is",
+                        oauth2.grant_type
+                    ));
+                }
+                Some(OAuth2Options {
+                    client_id: oauth2.client_id.clone(),
+                    client_secret: self
+                        .secret(&oauth2.client_secret, &oauth2.client_secret_file)?,
+                    token_url: oauth2.token_url.clone(),
+                    scopes: oauth2.scopes.clone(),
+                    endpoint_params: oauth2.endpoint_params.clone().into_iter().collect(),
+                })
+            }
             None => None,
         };
         Ok(ClientOptions {
             follow_redirects: http.follow_redirects,
             http2: http.enable_http2,
-            proxy_url: Some(http.proxy_url.clone()).filter(|url| !url.is_empty()),
+            proxy_url: Some(http.proxy_url.reveal().to_owned()).filter(|url| !url.is_empty()),
             no_proxy: http.no_proxy.clone(),
+            proxy_headers: http
+                .proxy_connect_header
+                .iter()
+                .flat_map(|(name, values)| {
+                    values
+                        .iter()
+                        .map(move |value| (name.clone(), value.reveal().to_owned()))
+                })
+                .collect(),
             proxy_from_environment: http.proxy_from_environment.0,
             tls: self.tls_options(http.tls_config.as_ref())?,
             oauth2,
@@ -268,6 +290,9 @@ impl<'a> Context<'a> {
         let Some(tls) = tls else {
             return Ok(TlsOptions::default());
         };
+        for reference in [&tls.ca_ref, &tls.cert_ref, &tls.key_ref] {
+            without_manager(reference)?;
+        }
         let pem = |inline: &str, file: &str| -> Result<Option<String>, String> {
             Ok(Some(self.text_or_file(inline, file)?).filter(|text| !text.is_empty()))
         };
@@ -280,6 +305,16 @@ impl<'a> Context<'a> {
             min_version: tls.min_version.map(TlsVersion::as_str),
             max_version: tls.max_version.map(TlsVersion::as_str),
         })
+    }
+}
+
+/// A `*_ref` names a secret in a secret manager, and there is none, as in Alertmanager itself.
+fn without_manager(reference: &str) -> Result<(), String> {
+    match reference {
+        "" => Ok(()),
+        name => Err(format!(
+            "cannot use secret reference {name:?} without a secret manager"
+        )),
     }
 }
 

@@ -149,6 +149,8 @@ const MAX_SILENCES: usize = 100_000;
 pub(crate) struct Silences {
     by_id: BTreeMap<String, Silence>,
     ids: IdSource,
+    /// Counts changes.
+    pub(crate) generation: u64,
 }
 
 impl Silences {
@@ -157,6 +159,7 @@ impl Silences {
         Self {
             by_id: BTreeMap::new(),
             ids: IdSource { seed, count: 0 },
+            generation: 0,
         }
     }
 
@@ -188,6 +191,7 @@ impl Silences {
         posted: PostableSilence,
         now: Timestamp,
     ) -> Result<String, SilenceError> {
+        self.generation += 1;
         let starts_at = posted.starts_at.unwrap_or(now);
         let ends_at = posted
             .ends_at
@@ -237,6 +241,7 @@ impl Silences {
     /// Ends a silence at `now`; one that is over already stays as it is.
     pub(crate) fn expire(&mut self, id: &str, now: Timestamp) -> Result<(), SilenceError> {
         let silence = self.by_id.get_mut(id).ok_or(SilenceError::NotFound)?;
+        self.generation += 1;
         let state = silence.state(now);
         if state != SilenceState::Expired {
             silence.ends_at = now;

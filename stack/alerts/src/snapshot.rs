@@ -49,6 +49,11 @@ impl Alertmanager {
         serde_json::to_vec(&saved).expect("invariant: keys are texts and numbers are finite")
     }
 
+    /// A number that grows whenever a snapshot would have other bytes, garbage aside: save when it has grown.
+    pub fn state_generation(&self) -> u64 {
+        self.silences.generation + self.log.generation
+    }
+
     /// Takes over silences and notification log of a snapshot; gives the silences that could not be taken, each with its reason.
     ///
     /// # Errors

@@ -309,6 +309,70 @@ fn slack_by_webhook_and_by_token() {
 }
 
 #[test]
+fn slack_changes_its_message_instead_of_sending_another() {
+    let block = "{api_url: 'https://slack.com/api/chat.postMessage', channel: '#a', update_message: true, send_resolved: true, http_config: {authorization: {credentials: T}}}";
+    let mut setup = Setup::new("slack", block, false);
+    assert_eq!(
+        setup.request(&[]).url,
+        "https://slack.com/api/chat.postMessage"
+    );
+    let told = answer(200, "{\"ok\":true,\"channel\":\"C1\",\"ts\":\"17.25\"}");
+    let outcome = setup.outcome(&[told]);
+    assert_eq!(
+        outcome,
+        Outcome::DeliveredAs {
+            receipt: "C1 17.25".to_owned()
+        }
+    );
+    setup.engine.report(setup.notification.id, outcome, NOW);
+    // The receipt is part of what survives a restart.
+    let bytes = setup.engine.snapshot();
+    setup.engine.restore(&bytes, NOW).expect("a snapshot");
+    let mut alert = PostableAlert {
+        labels: setup.notification.alerts[0].labels.clone(),
+        starts_at: Some(NOW),
+        ends_at: Some(NOW + Duration::from_secs(60)),
+        ..PostableAlert::default()
+    };
+    setup
+        .engine
+        .receive(vec![alert.clone()], NOW + Duration::from_secs(60))
+        .expect("a good alert");
+    let next = |setup: &mut Setup, now: Timestamp| {
+        let effects = setup.engine.tick(now);
+        let found = effects.into_iter().find_map(|effect| match effect {
+            Effect::Notify(notification) => Some(notification),
+            _ => None,
+        });
+        setup.notification = found.expect("a message");
+    };
+    next(&mut setup, NOW + Duration::from_secs(300));
+    let request = setup.request(&[]);
+    assert_eq!(request.url, "https://slack.com/api/chat.update");
+    assert_eq!(
+        (&body(&request)["channel"], &body(&request)["ts"]),
+        (&json!("C1"), &json!("17.25"))
+    );
+    setup.engine.report(
+        setup.notification.id,
+        Outcome::Delivered,
+        NOW + Duration::from_secs(300),
+    );
+    // Another incident is another message.
+    alert.starts_at = Some(NOW + Duration::from_secs(400));
+    alert.ends_at = None;
+    setup
+        .engine
+        .receive(vec![alert], NOW + Duration::from_secs(400))
+        .expect("a good alert");
+    next(&mut setup, NOW + Duration::from_secs(400));
+    assert_eq!(
+        setup.request(&[]).url,
+        "https://slack.com/api/chat.postMessage"
+    );
+}
+
+#[test]
 fn telegram_sends_texts_and_waits_as_it_is_told() {
     let setup = Setup::new(
         "telegram",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::values::{NewFlag, PromDuration, Secret};
+use super::values::{NewFlag, PromDuration, ProxyUrl, Secret};
 use super::yaml::{Blank, at_most_one, block};
 
 block! {
@@ -115,7 +115,7 @@ block! {
         token_url: String = String::new(),
         endpoint_params: BTreeMap<String, String> = BTreeMap::new(),
         tls_config: Option<TlsConfig> = None,
-        proxy_url: String = String::new(),
+        proxy_url: ProxyUrl = ProxyUrl::default(),
         no_proxy: String = String::new(),
         proxy_from_environment: NewFlag = NewFlag(false),
         proxy_connect_header: BTreeMap<String, Vec<Secret>> = BTreeMap::new(),
@@ -168,7 +168,7 @@ block! {
         tls_config: Option<TlsConfig> = None,
         follow_redirects: bool = true,
         enable_http2: bool = true,
-        proxy_url: String = String::new(),
+        proxy_url: ProxyUrl = ProxyUrl::default(),
         no_proxy: String = String::new(),
         proxy_from_environment: NewFlag = NewFlag(false),
         proxy_connect_header: BTreeMap<String, Vec<Secret>> = BTreeMap::new(),

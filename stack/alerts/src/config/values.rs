@@ -63,6 +63,58 @@ impl Blank for NewFlag {
     }
 }
 
+/// The address of a proxy; a password in it is not shown.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct ProxyUrl(String);
+
+impl ProxyUrl {
+    /// The address, password included.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The address with the password replaced, as Go's `URL.Redacted` does.
+    fn redacted(&self) -> String {
+        let Some((scheme, rest)) = self.0.split_once("://") else {
+            return self.0.clone();
+        };
+        let end = rest.find('/').unwrap_or(rest.len());
+        match rest[..end]
+            .rsplit_once('@')
+            .map(|(user, host)| (user.split_once(':'), host))
+        {
+            Some((Some((user, _)), host)) => {
+                format!("{scheme}://{user}:xxxxx@{host}{}", &rest[end..])
+            }
+            _ => self.0.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for ProxyUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.redacted(), f)
+    }
+}
+
+impl Serialize for ProxyUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.redacted())
+    }
+}
+
+impl Blank for ProxyUrl {
+    fn is_blank(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// An http or https address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -380,6 +432,8 @@ mod tests {
         let secret = Secret::from("hunter2".to_owned());
         assert_eq!(format!("{secret:?}"), MASK);
         assert_eq!(serde_json::to_string(&secret).unwrap(), "\"<secret>\"");
+        let proxy: ProxyUrl = serde_json::from_str("\"http://me:pw@proxy:1/x\"").unwrap();
+        assert_eq!(format!("{proxy:?}"), "\"http://me:xxxxx@proxy:1/x\"");
         let url: SecretUrl = serde_json::from_str("\"https://hooks/T0/B0\"").unwrap();
         assert_eq!(format!("{url:?}"), MASK);
         assert_eq!(url.reveal(), "https://hooks/T0/B0");

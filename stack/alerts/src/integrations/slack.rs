@@ -168,6 +168,8 @@ struct Message {
     #[serde(skip_serializing_if = "is_empty")]
     channel: String,
     #[serde(skip_serializing_if = "is_empty")]
+    ts: String,
+    #[serde(skip_serializing_if = "is_empty")]
     username: String,
     #[serde(skip_serializing_if = "is_empty")]
     icon_emoji: String,
@@ -211,7 +213,12 @@ struct Attachment {
 struct SlackAnswer {
     ok: bool,
     error: String,
+    channel: String,
+    ts: String,
 }
+
+/// Where a message is changed that was sent before.
+const SLACK_UPDATE: &str = "https://slack.com/api/chat.update";
 
 /// Slack cuts longer titles.
 const MAX_TITLE_CHARS: usize = 1024;
@@ -219,13 +226,15 @@ const MAX_TITLE_CHARS: usize = 1024;
 impl SlackConfig {
     fn advance(&self, context: &Context<'_>, answers: &[Answer]) -> Result<Step, String> {
         if let Some(answer) = answers.last() {
-            return Ok(Step::Finished(judge_slack(
-                answer,
-                &context.text(&self.channel)?,
-                context.now,
-            )));
+            let outcome = judge_slack(answer, &context.text(&self.channel)?, context.now);
+            return Ok(Step::Finished(match receipt_of(answer) {
+                Some(receipt) if self.update_message.0 && outcome == Outcome::Delivered => {
+                    Outcome::DeliveredAs { receipt }
+                }
+                _ => outcome,
+            }));
         }
-        let message = self.message(context)?;
+        let mut message = self.message(context)?;
         let token = context.secret(&self.app_token, &self.app_token_file)?;
         let url = match &self.api_url {
             _ if !token.is_empty() => self
@@ -236,6 +245,15 @@ impl SlackConfig {
             Some(url) => url.reveal().to_owned(),
             None => context.text_or_file("", &self.api_url_file)?,
         };
+        let mut url = url;
+        let receipt = context.notification.receipt.as_deref().unwrap_or_default();
+        if let Some((channel, ts)) = receipt.split_once(' ')
+            && self.update_message.0
+        {
+            SLACK_UPDATE.clone_into(&mut url);
+            channel.clone_into(&mut message.channel);
+            ts.clone_into(&mut message.ts);
+        }
         let http = self.http_config.as_ref();
         let mut request = context.post_json(&url, &message, http, self.timeout.0)?;
         if !token.is_empty() {
@@ -265,6 +283,7 @@ impl SlackConfig {
             .map(|action| expand_action(action, context));
         Ok(Message {
             channel: text(&self.channel)?,
+            ts: String::new(),
             username: text(&self.username)?,
             icon_emoji: text(&self.icon_emoji)?,
             icon_url: text(&self.icon_url)?,
@@ -311,12 +330,18 @@ fn expand_action(action: &SlackAction, context: &Context<'_>) -> Result<SlackAct
     })
 }
 
+/// How Slack named the message: its channel and time.
+fn receipt_of(answer: &Answer) -> Option<String> {
+    let told: SlackAnswer = serde_json::from_slice(&answer.body).ok()?;
+    (!told.channel.is_empty() && !told.ts.is_empty())
+        .then(|| format!("{} {}", told.channel, told.ts))
+}
+
 /// Slack answers errors with status 200 too.
 fn judge_slack(answer: &Answer, channel: &str, now: Timestamp) -> Outcome {
-    let outcome = judge(answer, &[], now);
     let in_channel = |error: String| format!("channel {channel:?}: {error}");
-    match outcome {
-        Outcome::Delivered => {}
+    match judge(answer, &[], now) {
+        Outcome::Delivered | Outcome::DeliveredAs { .. } => {}
         Outcome::Retry { after, error } => {
             return Outcome::Retry {
                 after,

@@ -155,8 +155,8 @@ fn judge_telegram(answer: &Answer, now: Timestamp) -> Outcome {
     let told: TelegramAnswer = serde_json::from_slice(&answer.body).unwrap_or_default();
     let retry_after = told.parameters.retry_after.map(Duration::from_secs);
     match judge(answer, &[], now) {
-        Outcome::Delivered if told.ok => Outcome::Delivered,
-        Outcome::Delivered => Outcome::Failed {
+        Outcome::Delivered | Outcome::DeliveredAs { .. } if told.ok => Outcome::Delivered,
+        Outcome::Delivered | Outcome::DeliveredAs { .. } => Outcome::Failed {
             error: format!("telegram: {}", answer.excerpt()),
         },
         Outcome::Retry { after, error } => Outcome::Retry {
