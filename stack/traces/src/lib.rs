@@ -1,19 +1,27 @@
-//! The trace store and TraceQL.
+//! The trace store and TraceQL, and what is made of spans: metrics, samples, a root cause.
 //!
 //! ```text
-//!   Span --append--> TraceStore: segments of 65,536 rows as columns, traces by id and by time
-//!                        |
-//!   text --TraceQuery::parse--> tree --bound to each segment--> search / query_range / query_instant / tag_values
-//!                        |                                         Tempo's answers as serde structs
-//!                        +--get(id)--> Trace
+//!   Span --TailSampler, ProbabilisticSampler--> the spans worth keeping
+//!    |
+//!    +--Generator--> span metrics and service graph: MetricPoint with exemplars, for the metrics store
+//!    |
+//!    +--append--> TraceStore: segments of 65,536 rows as columns, traces by id and by time; a log on disk
+//!                      |
+//!    text --TraceQuery::parse--> tree --bound to each segment--> search, query_range, query_instant, tag_values
+//!                      |                                           Tempo's answers, and Jaeger's, as serde structs
+//!                      +--get(id)--> Trace --waterfall--> who called whom, self time, critical path
+//!                                      |
+//!                                      +--RootCause::find(incident, steady)--> the span that explains what got worse
 //! ```
 //!
 //! [`TraceStore`] is the entry: [`TraceStore::append`] takes spans, [`TraceStore::get`] gives a trace back, and the answers to
 //! TraceQL are [`TraceStore::search`], [`TraceStore::query_range`], [`TraceStore::query_instant`] and the names and values of
-//! attributes.
+//! attributes. [`TraceStore::open`] is the same with a folder. [`Generator`] and [`TailSampler`] are told the time: they are shown
+//! spans by `observe`, asked by `tick`, and say by `next_deadline` when they want to be asked next.
 //!
-//! Invariants: what `append` has counted as accepted is seen by the next call of any kind; the same spans in the same order give
-//! the same bytes in every answer; whatever a limit refuses is in the report; the time is told, never asked for.
+//! Invariants: what `append` has counted as accepted is seen by the next call of any kind, and with a folder survives a crash; the
+//! same spans in the same order give the same bytes in every answer; whatever a limit refuses is in the report; the time is told,
+//! never asked for.
 
 mod disk;
 mod generator;

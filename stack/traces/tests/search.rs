@@ -68,6 +68,8 @@ fn filters() {
         ("{ span.amount / 0 > 1 }", ""),
         ("{ !(status = error) && name = `pay` }", "1:4"),
         ("{ span.cost > 2 && span.cost < 3 }", "1:3"),
+        ("{ span.amount > 0. && 1ns = 1 }", "2:3 1:4"),
+        ("{ false != span.tags }", ""),
         ("{ nil = nil }", ""),
         ("{ false }", ""),
         ("{ span.retries }", ""),

@@ -140,14 +140,29 @@ fn values_with_their_types() {
 #[test]
 fn unfinished_queries_keep_what_is_finished() {
     for (source, expected) in [
-        ("{ span.a = `x` && resource.b = }", "{ span.a = `x` }"),
+        (
+            "{ span.a = `x` && resource.b = }",
+            "{ (span.a = `x`) && true }",
+        ),
         ("{ resource.b = }", "{ true }"),
-        ("{ .a = 1 && .b = 2 && }", "{ (.a = 1) && (.b = 2) }"),
+        (
+            "{ .a = 1 && .b = 2 && }",
+            "{ ((.a = 1) && (.b = 2)) && true }",
+        ),
+        (
+            "{ (.a = && .b = 2) && .c = ",
+            "{ (true && (.b = 2)) && true }",
+        ),
         ("{ name = 3 && .b =~ `x.*`", "{ .b =~ `x.*` }"),
+        ("{ name = 3 || .b =~ `x.*`", "{ true }"),
         ("{ .a = 1 + }", "{ true }"),
         ("", "{ true }"),
-        ("{ .a = 1 } | rate()", "{ .a = 1 }"),
-        ("{ .a = 1 || .b = 2 }", "{ (.a = 1) || (.b = 2) }"),
+        (
+            "{ .a = 1 && .b = } | rate() by (.c)",
+            "{ (.a = 1) && true }",
+        ),
+        ("{ .a = 1 } >> { .b = }", "{ true }"),
+        ("{ .a = 1 || .b = }", "{ (.a = 1) || true }"),
     ] {
         assert_eq!(
             TraceQuery::parse_lenient(source).to_string(),

@@ -4,23 +4,29 @@ use std::time::Duration;
 
 use gameday_query::{SourceSpan, TokenKind, TokenStream};
 
-use super::ast::{Attribute, Body, Field, Intrinsic, Op, Pipeline, Scope, Spansets, Stage, Static};
+use super::ast::{
+    Attribute, Body, Field, Intrinsic, Metrics, Op, Pipeline, Scope, Spansets, Stage, Static,
+};
 use super::field::{read_attribute, read_static};
 use super::lexer::tokenize;
 use super::{QueryError, TraceQuery};
 
 impl TraceQuery {
-    /// Reads a query that is being typed, such as `{ span.a = "x" && resource.cluster = }`: where it is no whole query, the finished
-    /// comparisons in it count, all together. Names and values of attributes are completed with it.
+    /// Reads a query that is being typed, such as `{ span.a = "x" && resource.cluster = }`: a comparison that is not finished is taken
+    /// to be true. What stays unreadable is taken apart into the finished comparisons in it, all together. Names and values of
+    /// attributes are completed with the filter of the first stage alone; a query without one means all spans.
     pub fn parse_lenient(source: &str) -> Self {
-        if let Ok(query) = Self::parse(source)
-            && matches!(&query.body, Body::Search(_))
-        {
-            return query;
+        let found = Self::parse(source).or_else(|_| Self::parse(&repair(source)));
+        if let Ok(query) = found {
+            return query.first_filter();
         }
         let mut tokens = TokenStream::new(source, tokenize(source));
         let mut conditions = Vec::new();
         while tokens.peek().kind != TokenKind::End && conditions.len() < MAX_CONDITIONS {
+            if tokens.peek().is_operator("||") {
+                // What holds on one side of an `or` alone need not hold for the whole.
+                return Self::of_conditions(Vec::new());
+            }
             match read_condition(&mut tokens) {
                 Some(condition) => conditions.push(condition),
                 None => {
@@ -29,6 +35,18 @@ impl TraceQuery {
             }
         }
         Self::of_conditions(conditions)
+    }
+
+    /// The filter of the first stage as a query of its own.
+    fn first_filter(self) -> Self {
+        let pipeline = match self.body {
+            Body::Search(pipeline) | Body::Metrics(Metrics::Query { pipeline, .. }) => pipeline,
+            Body::Metrics(_) | Body::ScalarPipelines(_) => Pipeline::default(),
+        };
+        match pipeline.0.into_iter().next() {
+            Some(Stage::Spansets(Spansets::Filter(field))) => Self::of_conditions(vec![*field]),
+            _ => Self::of_conditions(Vec::new()),
+        }
     }
 
     /// The query that a search by tags means: `tags` is logfmt (`service.name=checkout http.status_code=500 error=true`), each of
@@ -81,6 +99,55 @@ impl TraceQuery {
 
 /// Conditions of one query; what evaluates them recurses.
 const MAX_CONDITIONS: usize = 100;
+
+/// The source with `true` where an operand is missing and with the brackets that are not closed.
+fn repair(source: &str) -> String {
+    let tokens = tokenize(source);
+    let ends_operand = |index: usize| {
+        tokens.get(index).is_none_or(|token| {
+            matches!(token.kind, TokenKind::End)
+                || matches!(token.operator(), Some("&&" | "||" | ")" | "}" | "|"))
+        })
+    };
+    let mut repaired = String::with_capacity(source.len() + 8);
+    let mut open: Vec<&str> = Vec::new();
+    let mut index = 0;
+    while let Some(token) = tokens.get(index) {
+        let text = token.span.text(source);
+        let next = tokens
+            .get(index + 1)
+            .and_then(|next| next.operator())
+            .and_then(Op::from_text);
+        let compares =
+            next.is_some_and(|op| op.is_comparison() || matches!(op, Op::Regex | Op::NotRegex));
+        repaired.push(' ');
+        if token.kind == TokenKind::Identifier && compares && ends_operand(index + 2) {
+            repaired.push_str("true");
+            index += 2;
+            continue;
+        }
+        match token.operator() {
+            Some("{") => open.push("}"),
+            Some("(") => open.push(")"),
+            Some("}" | ")") => {
+                open.pop();
+            }
+            _ => {}
+        }
+        repaired.push_str(text);
+        if matches!(token.operator(), Some("&&" | "||"))
+            && ends_operand(index + 1)
+            && !open.is_empty()
+        {
+            repaired.push_str(" true");
+        }
+        index += 1;
+    }
+    for bracket in open.into_iter().rev() {
+        repaired.push_str(bracket);
+    }
+    repaired
+}
 
 /// `attribute op constant`, if it stands here and its types fit.
 fn read_condition(tokens: &mut TokenStream<'_>) -> Option<Field> {

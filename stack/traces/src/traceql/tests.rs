@@ -150,6 +150,8 @@ proptest! {
     #[test]
     fn no_text_panics(text in ".{0,80}") {
         let _ = TraceQuery::parse(&text).map_err(|error| error.render(&text, None));
+        let _ = TraceQuery::parse_lenient(&text);
+        let _ = TraceQuery::from_tags(&text, None, None);
     }
 
     #[test]
@@ -158,6 +160,7 @@ proptest! {
         "\"x\"", "name", "status", "error", "count", "avg", "by", "select", "coalesce", "rate", "topk", "with", ",", "duration", "quantile_over_time",
     ]), 0..30)) {
         let text = tokens.join(" ");
+        let _ = TraceQuery::parse_lenient(&text);
         if let Ok(query) = TraceQuery::parse(&text) {
             let shown = query.to_string();
             let again = TraceQuery::parse(&shown).map(|again| again.to_string());
