@@ -67,6 +67,11 @@ impl Exposition {
         self.sample("gauge", name, help, labels, value);
     }
 
+    /// Forgets the samples of a family, which are about to be written anew.
+    pub fn reset(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+
     /// The text.
     pub fn finish(self) -> String {
         let mut out = String::with_capacity(16 << 10);

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gameday_env::{Address, Env, LinkFault};
-use gameday_exporters::blackbox::{self, Config};
+use gameday_exporters::blackbox;
 use http::{Request, StatusCode};
-use targets::CONFIG;
 use world::play;
 
 async fn probe(env: &Env, module: &str, target: &str) -> (StatusCode, String) {
@@ -31,7 +30,7 @@ async fn probe(env: &Env, module: &str, target: &str) -> (StatusCode, String) {
 fn probes_tell_what_a_user_would_see() {
     play(|env| async move {
         targets::start(&env).await;
-        let config = Config::parse("blackbox.yml", CONFIG).expect("a good file");
+        let config = targets::config();
         let host = env.on("blackbox");
         blackbox::start(&host, &Address::new("blackbox", 9115), config)
             .await
@@ -88,6 +87,15 @@ fn probes_tell_what_a_user_would_see() {
             ),
             ("http_2xx", "https://web/health", &["probe_success 0"]),
             (
+                "tls_banner",
+                "web:443",
+                &[
+                    "probe_success 1",
+                    "probe_failed_due_to_bytes 0",
+                    "probe_failed_due_to_regex 0",
+                ],
+            ),
+            (
                 "tcp_connect",
                 "web:80",
                 &["probe_success 1", "probe_ip_protocol 4"],
@@ -135,7 +143,7 @@ fn probes_tell_what_a_user_would_see() {
 fn a_partition_uses_up_the_limit_and_mistakes_are_told() {
     play(|env| async move {
         targets::start(&env).await;
-        let config = Config::parse("blackbox.yml", CONFIG).expect("a good file");
+        let config = targets::config();
         let host = env.on("blackbox");
         blackbox::start(&host, &Address::new("blackbox", 9115), config)
             .await
@@ -166,5 +174,40 @@ fn a_partition_uses_up_the_limit_and_mistakes_are_told() {
             text.contains("This exporter does not support this prober"),
             "{text}"
         );
+    });
+}
+
+#[test]
+fn a_certificate_expires_when_the_clock_says_so() {
+    play(|env| async move {
+        targets::start(&env).await;
+        let host = env.on("blackbox");
+        let address = Address::new("blackbox", 9115);
+        blackbox::start(&host, &address, targets::config())
+            .await
+            .expect("free");
+        let check = async |module: &str, expected: &[&str]| {
+            let (_, text) = probe(&env, module, "https://web/").await;
+            for line in expected {
+                assert!(
+                    text.lines().any(|it| it == *line),
+                    "{line} is missing in\n{text}"
+                );
+            }
+        };
+        let told = [
+            "probe_http_ssl 1",
+            "probe_ssl_earliest_cert_expiry 1700002800",
+            "probe_ssl_last_chain_expiry_timestamp_seconds 1700002800",
+            r#"probe_ssl_last_chain_info{fingerprint_sha256="8767d33423c78390a5e0fe2e1685c630b027b927c57bb7fa1816c4969d1591cd",issuer="CN=gameday test CA",serialnumber="03",subject="CN=web,O=gameday tests",subjectalternative="web,localhost"} 1"#,
+            r#"probe_tls_version_info{version="TLS 1.3"} 1"#,
+            "probe_success 1",
+        ];
+        check("https_2xx", &told).await;
+        env.clock().sleep(Duration::from_secs(3600)).await;
+        check("https_2xx", &["probe_success 0"]).await;
+        let (_, text) = probe(&env, "https_2xx", "https://web/&debug=true").await;
+        assert!(text.contains("certificate expired"), "{text}");
+        check("https_anything", &told).await;
     });
 }

@@ -7,6 +7,8 @@ use gameday_signal::parse_duration;
 use regex::Regex;
 use serde::{Deserialize, Deserializer};
 
+use crate::tls::Trust;
+
 /// The modules of a configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -95,7 +97,6 @@ impl Module {
     /// What this module asks for and this exporter cannot do: its probes fail and say so, rather than judge by half of the rules.
     pub fn unsupported(&self) -> Option<&'static str> {
         let http = &self.http;
-        let tls = |it: &TlsSettings| *it != TlsSettings::default();
         match self.prober {
             Prober::Icmp | Prober::Grpc | Prober::Unix => Some("this prober"),
             Prober::Http if !http.proxy_url.is_empty() || http.proxy_from_environment => {
@@ -110,12 +111,10 @@ impl Module {
             Prober::Http if !matches!(http.compression.as_str(), "" | "identity") => {
                 Some("compression")
             }
-            Prober::Http if tls(&http.tls_config) => Some("tls_config"),
-            Prober::Tcp if self.tcp.tls || self.tcp.query_response.iter().any(|it| it.starttls) => {
-                Some("TLS")
-            }
             Prober::Dns if self.dns.dns_over_tls => Some("DNS over TLS"),
-            Prober::Http | Prober::Tcp | Prober::Dns => None,
+            Prober::Http => http.tls_config.unsupported(),
+            Prober::Tcp => self.tcp.tls_config.unsupported(),
+            Prober::Dns => None,
         }
     }
 }
@@ -174,7 +173,7 @@ pub(crate) struct HttpSettings {
     no_proxy: String,
     proxy_connect_header: Option<Ignored>,
     skip_resolve_phase_with_proxy: bool,
-    tls_config: TlsSettings,
+    pub(crate) tls_config: TlsSettings,
 }
 
 impl Default for HttpSettings {
@@ -245,8 +244,7 @@ pub(crate) struct BasicAuth {
 pub(crate) struct TcpSettings {
     pub(crate) query_response: Vec<QueryResponse>,
     pub(crate) tls: bool,
-    #[serde(rename = "tls_config")]
-    _tls_config: TlsSettings,
+    pub(crate) tls_config: TlsSettings,
     #[serde(rename = "preferred_ip_protocol")]
     _preferred_ip_protocol: String,
     #[serde(rename = "ip_protocol_fallback")]
@@ -261,6 +259,7 @@ pub(crate) struct TcpSettings {
 pub(crate) struct QueryResponse {
     #[serde(deserialize_with = "optional_regex")]
     pub(crate) expect: Option<Regex>,
+    pub(crate) expect_bytes: String,
     pub(crate) send: String,
     pub(crate) starttls: bool,
     pub(crate) labels: Vec<ExpectLabel>,
@@ -354,9 +353,9 @@ struct GrpcSettings {
 }
 
 /// `tls_config`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct TlsSettings {
+pub(crate) struct TlsSettings {
     insecure_skip_verify: bool,
     ca_file: String,
     ca: String,
@@ -367,6 +366,33 @@ struct TlsSettings {
     server_name: String,
     min_version: String,
     max_version: String,
+}
+
+impl TlsSettings {
+    /// Whom to trust.
+    pub(crate) fn trust(&self) -> Trust<'_> {
+        let given = |text| (!str::is_empty(text)).then_some(text);
+        Trust {
+            ca_file: given(&self.ca_file),
+            ca: given(&self.ca),
+            server_name: given(&self.server_name),
+            insecure_skip_verify: self.insecure_skip_verify,
+        }
+    }
+
+    fn unsupported(&self) -> Option<&'static str> {
+        let own = [&self.cert_file, &self.cert, &self.key_file, &self.key];
+        if own.iter().any(|text| !text.is_empty()) {
+            return Some("client certificates");
+        }
+        let versions = [&self.min_version, &self.max_version];
+        // TLS 1.2 and 1.3 are spoken anyway.
+        let other = |text: &&&String| !matches!(text.as_str(), "" | "TLS12" | "TLS10" | "TLS11");
+        versions
+            .iter()
+            .find(other)
+            .map(|_| "min_version and max_version")
+    }
 }
 
 /// Something that is read and not used.

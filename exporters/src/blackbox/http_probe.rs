@@ -8,9 +8,11 @@ use gameday_signal::Timestamp;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Probe;
 use super::config::{HeaderMatch, HttpSettings, Module};
+use crate::tls;
 
 /// Redirects that are followed (net/http's limit).
 const REDIRECTS_MAX: u32 = 10;
@@ -21,8 +23,11 @@ const BODY_BYTES_MAX: u64 = 64 << 20;
 #[derive(Clone, Copy, Debug, Default)]
 struct Phases {
     connect: Duration,
+    tls: Duration,
     processing: Duration,
     transfer: Duration,
+    /// Whether the last request was over TLS.
+    is_tls: bool,
 }
 
 /// What the last request came to.
@@ -49,7 +54,7 @@ pub(super) async fn run(
     let success = match &answer {
         Some(answer) => {
             report_answer(probe, answer);
-            judge(settings, answer, probe)
+            judge(settings, answer, phases.is_tls, probe)
         }
         None => {
             report_failure(probe);
@@ -133,34 +138,51 @@ async fn request(
     probe: &mut Probe,
     phases: &mut Phases,
 ) -> Result<Answer, String> {
-    if uri.scheme_str() == Some("https") {
-        return Err("this exporter does not speak TLS".to_owned());
-    }
-    let host = uri.host().ok_or("the target has no host")?;
-    let address = Address::new(host.trim_matches(['[', ']']), uri.port_u16().unwrap_or(80));
+    let is_tls = uri.scheme_str() == Some("https");
+    let host = uri
+        .host()
+        .ok_or("the target has no host")?
+        .trim_matches(['[', ']']);
+    let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+    let address = Address::new(host, port);
     let request = build(settings, uri)?;
-    let begin = env.now();
-    let connection = env
-        .dial(&address)
-        .await
-        .map_err(|error| error.to_string())?;
     // The network resolves the name as it dials.
     probe.resolved(env, &address, Duration::ZERO);
+    let begin = env.now();
+    let dialled = env.dial(&address).await;
+    let connection = dialled.map_err(|error| error.to_string())?;
     let connected = env.now();
     phases.connect += connected.since(begin);
-    let (mut sender, driver) = hyper::client::conn::http1::handshake(TokioIo::new(connection))
+    phases.is_tls = is_tls;
+    if !is_tls {
+        return converse(env, settings, connection, request, phases).await;
+    }
+    let trust = settings.tls_config.trust();
+    let (stream, session) = tls::connect(env, &trust, host, connection).await?;
+    phases.tls += env.now().since(connected);
+    probe.session(&session);
+    converse(env, settings, stream, request, phases).await
+}
+
+async fn converse(
+    env: &Env,
+    settings: &HttpSettings,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Full<Bytes>>,
+    phases: &mut Phases,
+) -> Result<Answer, String> {
+    let begin = env.now();
+    let (mut sender, driver) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| error.to_string())?;
     env.spawn(async move {
         // Its error is the request's, which is told there.
         let _ = driver.await;
     });
-    let response = sender
-        .send_request(request)
-        .await
-        .map_err(|error| error.to_string())?;
+    let sent = sender.send_request(request).await;
+    let response = sent.map_err(|error| error.to_string())?;
     let first_byte = env.now();
-    phases.processing += first_byte.since(connected);
+    phases.processing += first_byte.since(begin);
     let answer = read(settings, response).await?;
     phases.transfer += env.now().since(first_byte);
     Ok(answer)
@@ -254,7 +276,7 @@ fn report_phases(probe: &mut Probe, phases: Phases, redirects: f64) {
         ("connect", phases.connect),
         ("processing", phases.processing),
         ("resolve", Duration::ZERO),
-        ("tls", Duration::ZERO),
+        ("tls", phases.tls),
         ("transfer", phases.transfer),
     ] {
         probe.gauge(
@@ -274,7 +296,7 @@ fn report_phases(probe: &mut Probe, phases: Phases, redirects: f64) {
         "probe_http_ssl",
         "Whether TLS was used for the last redirect.",
         &[],
-        0.0,
+        f64::from(u8::from(phases.is_tls)),
     );
 }
 
@@ -355,7 +377,7 @@ fn http_date(text: &str) -> Option<f64> {
 }
 
 /// Whether the answer is as the module wants it; says every reason why not.
-fn judge(settings: &HttpSettings, answer: &Answer, probe: &mut Probe) -> bool {
+fn judge(settings: &HttpSettings, answer: &Answer, is_tls: bool, probe: &mut Probe) -> bool {
     let mut success = true;
     let mut fail = |probe: &mut Probe, reason: String| {
         probe.say(reason);
@@ -375,7 +397,10 @@ fn judge(settings: &HttpSettings, answer: &Answer, probe: &mut Probe) -> bool {
     if !versions.is_empty() && !versions.contains(&version) {
         fail(probe, format!("Invalid HTTP version number {version}"));
     }
-    if settings.fail_if_not_ssl {
+    if settings.fail_if_ssl && is_tls {
+        fail(probe, "Final request was over SSL".to_owned());
+    }
+    if settings.fail_if_not_ssl && !is_tls {
         fail(probe, "Final request was not over SSL".to_owned());
     }
     if answer.too_large {

@@ -4,9 +4,9 @@
 //!   /probe?module=http_2xx&target=checkout:8080/health -> Module (blackbox.yml) -> http | tcp | dns prober -> exposition
 //! ```
 //!
-//! `blackbox.yml` is read as prometheus/blackbox_exporter reads it. The probers http, tcp and dns (over TCP) work on env's network,
-//! so link faults and crashes show; icmp, grpc and unix need sockets that env does not have: their modules are read, and their probes
-//! fail and say why.
+//! `blackbox.yml` is read as prometheus/blackbox_exporter reads it. The probers http and tcp, both with TLS, and dns (over TCP) work on
+//! env's network and clock, so link faults and crashes show and certificates expire in virtual time. The probers icmp, grpc and unix
+//! need sockets or protocols that are not there: their modules are read, and their probes fail and say why.
 
 mod config;
 mod dns;
@@ -22,6 +22,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::exposition::Exposition;
 use crate::server::{self, Asked};
+use crate::tls::Session;
 
 pub use config::{Config, ConfigError, Module, Prober};
 
@@ -145,8 +146,15 @@ impl Probe {
         self.out.gauge(name, help, labels, value);
     }
 
-    /// The address that is probed, as the metrics of every prober with one tell it.
+    /// The address that is probed, as the metrics of every prober with one tell it; of several, the last.
     fn resolved(&mut self, env: &Env, address: &Address, lookup: Duration) {
+        for name in [
+            "probe_dns_lookup_time_seconds",
+            "probe_ip_addr_hash",
+            "probe_ip_protocol",
+        ] {
+            self.out.reset(name);
+        }
         let socket = env.net().socket_of(address).map(|socket| socket.ip());
         let ip = socket.or_else(|| address.host.parse().ok());
         let protocol = if ip.is_some_and(|ip| ip.is_ipv6()) {
@@ -177,6 +185,59 @@ impl Probe {
             "Whether the probe used IPv4 or IPv6.",
             &[],
             protocol,
+        );
+    }
+}
+
+impl Probe {
+    /// What a handshake came to; of several, the last.
+    fn session(&mut self, session: &Session) {
+        for name in [
+            "probe_ssl_earliest_cert_expiry",
+            "probe_ssl_last_chain_expiry_timestamp_seconds",
+            "probe_ssl_last_chain_info",
+            "probe_tls_cipher_info",
+            "probe_tls_version_info",
+        ] {
+            self.out.reset(name);
+        }
+        let version = [("version", session.version)];
+        self.gauge(
+            "probe_tls_version_info",
+            "The version of TLS.",
+            &version,
+            1.0,
+        );
+        let cipher = [("cipher", session.cipher.as_str())];
+        self.gauge("probe_tls_cipher_info", "The cipher suite.", &cipher, 1.0);
+        let expiry = session.chain.iter().map(|it| it.not_after.as_secs_f64());
+        let earliest = expiry.fold(f64::INFINITY, f64::min);
+        for (name, help) in [
+            (
+                "probe_ssl_earliest_cert_expiry",
+                "When the first of the certificates expires, in seconds since the Unix epoch.",
+            ),
+            (
+                "probe_ssl_last_chain_expiry_timestamp_seconds",
+                "When the chain of certificates expires, in seconds since the Unix epoch.",
+            ),
+        ] {
+            self.gauge(name, help, &[], earliest);
+        }
+        let Some(own) = session.chain.first() else {
+            return;
+        };
+        self.gauge(
+            "probe_ssl_last_chain_info",
+            "The server's own certificate.",
+            &[
+                ("fingerprint_sha256", &session.fingerprint),
+                ("issuer", &own.issuer),
+                ("serialnumber", &own.serial),
+                ("subject", &own.subject),
+                ("subjectalternative", &own.dns_names.join(",")),
+            ],
+            1.0,
         );
     }
 }

@@ -39,7 +39,7 @@ pub const PORT: u16 = 8000;
 /// What the exporter reads, and how often.
 #[derive(Clone, Debug)]
 pub struct DoraConfig {
-    /// Where the API is, for example `http://api.github:8080`.
+    /// Where the API is: `https://api.github.com`, or for example `http://api.github:8080` for a double.
     pub base_url: String,
     /// `owner/name`.
     pub repository: String,

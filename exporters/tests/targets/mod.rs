@@ -1,17 +1,24 @@
 //! Targets to probe, in virtual time.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use gameday_env::{Address, Env, ServeOptions, serve};
+use gameday_exporters::blackbox::Config;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// Modules that probe them.
-pub(crate) const CONFIG: &str = r#"
+const CONFIG: &str = r#"
 modules:
   http_2xx:
     prober: http
@@ -48,11 +55,33 @@ modules:
   dns_soa:
     prober: dns
     dns: {query_name: example.com, query_type: SOA}
+  https_2xx:
+    prober: http
+    http: {fail_if_not_ssl: true, tls_config: {ca_file: CA_FILE}}
+  https_anything:
+    prober: http
+    http: {tls_config: {insecure_skip_verify: true}}
+  tls_banner:
+    prober: tcp
+    tcp:
+      tls: true
+      tls_config: {ca_file: CA_FILE}
+      query_response:
+        - send: "GET / HTTP/1.0\n"
+        - expect_bytes: "HTTP/1."
+        - expect: "200 OK"
   icmp:
     prober: icmp
 "#;
 
-/// Starts `web:80`, `irc:6667` and `dns:53`.
+/// [`CONFIG`], read.
+pub(crate) fn config() -> Config {
+    let ca_file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/ca.pem");
+    let text = CONFIG.replace("CA_FILE", ca_file);
+    Config::parse("blackbox.yml", &text).expect("a good file")
+}
+
+/// Starts `web:80`, `web:443`, `irc:6667` and `dns:53`.
 pub(crate) async fn start(env: &Env) {
     let web = env.listen(&Address::new("web", 80)).await.expect("free");
     let clock = env.clock().clone();
@@ -79,6 +108,7 @@ pub(crate) async fn start(env: &Env) {
         }
     });
     serve(&env.on("web"), web, service, ServeOptions::default());
+    start_tls(env).await;
 
     let mut irc = env.listen(&Address::new("irc", 6667)).await.expect("free");
     env.on("irc").spawn(async move {
@@ -111,6 +141,34 @@ pub(crate) async fn start(env: &Env) {
             }
             let length = (answer.len() as u16).to_be_bytes();
             let _ = connection.write_all(&[&length[..], &answer].concat()).await;
+        }
+    });
+}
+
+/// `web:443`, with a certificate that is valid until 2023-11-14 23:00, less than an hour after the epoch.
+async fn start_tls(env: &Env) {
+    let chain =
+        vec![CertificateDer::from_pem_slice(include_bytes!("../data/web.pem")).expect("PEM")];
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("../data/web.key")).expect("PEM");
+    let provider = Arc::new(ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .expect("a certificate with its key");
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let mut listener = env.listen(&Address::new("web", 443)).await.expect("free");
+    env.on("web").spawn(async move {
+        while let Ok(connection) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(connection).await else {
+                continue;
+            };
+            let mut request = [0; 1024];
+            let _ = stream.read(&mut request).await;
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+            let _ = stream.write_all(answer).await;
+            let _ = stream.shutdown().await;
         }
     });
 }
