@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use gameday_metrics::{Engine, EngineConfig, Expr, Store, StoreConfig, Value, parse};
+use gameday_metrics::{Engine, EngineConfig, Expr, MemoryFiles, Store, StoreConfig, Value, parse};
 use gameday_signal::Labels;
 
 fn main() {
@@ -22,6 +22,9 @@ fn main() {
         .nth(1)
     {
         real_scrapes(&folder);
+    }
+    if wanted("replay") {
+        replay();
     }
     if wanted("slo") {
         slo_rules();
@@ -110,6 +113,68 @@ fn store_figures() {
         "  {:.2} bytes a sample, {:.0} bytes a series",
         stats.sample_bytes as f64 / stats.samples as f64,
         (stats.bytes - stats.sample_bytes) as f64 / stats.series as f64
+    );
+}
+
+/// The resident memory of this process in bytes: the second number of Linux' statm, in pages of 4 KiB.
+fn resident_bytes() -> f64 {
+    fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|text| text.split_whitespace().nth(1)?.parse::<f64>().ok())
+        .map_or(f64::NAN, |pages| pages * 4096.0)
+}
+
+/// One hour of 10,000 series every 15 seconds, written to a log and read again.
+fn replay() {
+    let files = MemoryFiles::default();
+    let config = || StoreConfig {
+        checkpoint_bytes: u64::MAX,
+        ..StoreConfig::default()
+    };
+    let mut numbers = Numbers(5);
+    let before = resident_bytes();
+    let (mut store, _) = Store::open(config(), Box::new(files.clone())).expect("no files yet");
+    let refs: Vec<_> = (0..10_000)
+        .map(|index| {
+            store.series_ref(&Labels::new([
+                ("__name__", format!("http_requests_{}_total", index % 100)),
+                ("instance", format!("10.0.0.{}:8080", index / 100)),
+                ("job", "checkout".to_owned()),
+                ("method", "GET".to_owned()),
+                ("status_code", "200".to_owned()),
+            ]))
+        })
+        .collect();
+    let mut values = vec![0_u64; refs.len()];
+    let start = Cpu::now();
+    for scrape in 0..240_i64 {
+        for (reference, value) in refs.iter().zip(&mut values) {
+            *value += numbers.below(20);
+            let _ = store.append_ref(*reference, scrape * 15_000, *value as f64);
+        }
+        store.commit().expect("memory");
+    }
+    report("log 1 h of 10,000 series", &start);
+    let log: usize = files.change(|files| files.values().map(Vec::len).sum());
+    println!(
+        "  {:.0} bytes of memory a live series, {:.1} bytes of log a sample",
+        (resident_bytes() - before - log as f64) / 10_000.0,
+        log as f64 / 2_400_000.0
+    );
+    drop(store);
+    let start = Cpu::now();
+    let (mut store, recovery) = Store::open(config(), Box::new(files.clone())).expect("readable");
+    report(
+        &format!("replay {} samples from the log", recovery.samples),
+        &start,
+    );
+    store.checkpoint().expect("memory");
+    drop(store);
+    let start = Cpu::now();
+    let (_, recovery) = Store::open(config(), Box::new(files)).expect("readable");
+    report(
+        &format!("read {} samples from a checkpoint", recovery.samples),
+        &start,
     );
 }
 

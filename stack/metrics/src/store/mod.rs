@@ -7,8 +7,10 @@ mod index;
 mod memory;
 mod persist;
 mod series;
+mod summary;
 
-pub(crate) use series::{Newest, Series, Summary, WindowTotals};
+pub(crate) use series::{Newest, Series};
+pub(crate) use summary::{Summary, WindowTotals};
 
 pub use durable::Maintenance;
 pub use memory::{
