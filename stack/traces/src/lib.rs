@@ -23,6 +23,7 @@
 //! same spans in the same order give the same bytes in every answer; whatever a limit refuses is in the report; the time is told,
 //! never asked for.
 
+mod attributes_processor;
 mod disk;
 mod generator;
 mod jaeger;
@@ -31,12 +32,16 @@ mod members;
 mod root_cause;
 mod sampling;
 mod search;
+mod service_map;
 mod store;
 mod trace;
 mod traceql;
 mod tree;
 mod waterfall;
 
+pub use attributes_processor::{
+    AttributeAction, AttributesProcessor, SpanMatch, apply as apply_attribute_actions,
+};
 pub use disk::{DiskConfig, DiskError, ReplayReport};
 pub use generator::{
     Generator, GeneratorConfig, GeneratorStats, MetricDescription, MetricPoint, ServiceGraphConfig,
@@ -61,6 +66,7 @@ pub use search::{
     SpanSet, TagScope, TagValue, TagValuesResponse, TagValuesV2Response, TagsRequest, TagsResponse,
     TagsScope, TagsV2Response, TimeSeries, TraceSearchMetadata,
 };
+pub use service_map::{ServiceEdge, failing_edge, service_edges};
 pub use store::{Evicted, StoreStats, TraceStore};
 pub use trace::Trace;
 pub use traceql::{QueryError, TraceQuery};
