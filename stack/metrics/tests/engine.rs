@@ -1,7 +1,8 @@
 //! The engine through its public API, case by case.
 
-use gameday_metrics::{Engine, QueryError, SampleValue, Store, StoreConfig, Value};
+use gameday_metrics::{Engine, EngineConfig, QueryError, SampleValue, Store, StoreConfig, Value};
 use gameday_signal::{Labels, stale_nan};
+use proptest::prelude::*;
 
 /// `x_total{l="a"}` grows by 1 a second, `x_total{l="b"}` by 2 with a reset after 5 minutes; `g` ends after 10 minutes.
 fn store() -> Store {
@@ -129,6 +130,110 @@ fn failures_say_what_is_wrong() {
     }
     let error = Engine::default().range(&store(), "g", 0, 11_001_000, 1000);
     assert!(matches!(error, Err(QueryError::TooManyPoints(11_000))));
+}
+
+#[test]
+fn work_is_limited() {
+    let engine = Engine::new(EngineConfig {
+        max_visited_samples: 1000,
+        ..EngineConfig::default()
+    });
+    let query = "quantile_over_time(0.5, x_total[10m])";
+    assert!(
+        engine
+            .instant(&store(), "sum_over_time(x_total[10m])", 900_000)
+            .is_ok()
+    );
+    assert_eq!(
+        engine.range(&store(), query, 600_000, 1_200_000, 15_000),
+        Err(QueryError::TooMuchWork)
+    );
+    let engine = Engine::new(EngineConfig {
+        max_samples: 100,
+        ..EngineConfig::default()
+    });
+    assert_eq!(
+        engine.range(&store(), "x_total", 0, 1_200_000, 15_000),
+        Err(QueryError::TooManySamples)
+    );
+    assert_eq!(
+        engine.instant(&store(), "max_over_time(g[100y:1s])", 0),
+        Err(QueryError::TooManySamples)
+    );
+}
+
+/// Functions for which an instant query does not read the whole window.
+const SUMMARISED: [&str; 10] = [
+    "rate",
+    "increase",
+    "delta",
+    "resets",
+    "count_over_time",
+    "sum_over_time",
+    "avg_over_time",
+    "last_over_time",
+    "present_over_time",
+    "absent_over_time",
+];
+
+/// The bits of the values of a query at one time, alone and as a step of a range query, which reads all samples.
+fn both_ways(store: &Store, query: &str, at: i64) -> (Vec<(String, u64)>, Vec<(String, u64)>) {
+    let engine = Engine::default();
+    let bits = |value: &SampleValue| value.as_float().map_or(0, f64::to_bits);
+    let instant = engine.instant(store, query, at).expect("valid").value;
+    let range = engine
+        .range(store, query, at - 1000, at + 1000, 1000)
+        .expect("valid")
+        .value;
+    let (Value::Vector(instant), Value::Matrix(range)) = (instant, range) else {
+        panic!("a vector and a matrix");
+    };
+    let mut alone: Vec<(String, u64)> = instant
+        .iter()
+        .map(|sample| (sample.labels.to_string(), bits(&sample.value)))
+        .collect();
+    let mut step: Vec<(String, u64)> = range
+        .iter()
+        .filter_map(|series| {
+            let point = series
+                .points
+                .iter()
+                .find(|point| point.timestamp_ms == at)?;
+            Some((series.labels.to_string(), bits(&point.value)))
+        })
+        .collect();
+    alone.sort();
+    step.sort();
+    (alone, step)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Counters with resets, gaps and stale markers, whole and broken numbers.
+    #[test]
+    fn the_fast_path_equals_the_plain_one(
+        steps in prop::collection::vec((0_u8..30, 0_u8..50, 1_i64..5), 0..2000),
+        whole in any::<bool>(),
+        at in 0_i64..60_000,
+        minutes in 1_i64..2000,
+    ) {
+        let mut store = Store::new(StoreConfig::default());
+        let (mut time, mut value) = (0, 0.0);
+        for (kind, growth, gap) in steps {
+            time += gap * 15_000;
+            let growth = if whole { f64::from(growth) } else { f64::from(growth) / 3.0 };
+            value = if kind == 0 { growth } else { value + growth };
+            let sample = if kind == 1 { stale_nan() } else { value };
+            let x = Labels::new([("__name__", "x_total")]);
+            store.append(&x, time, sample).expect("in order");
+        }
+        for function in SUMMARISED {
+            let query = format!("{function}(x_total[{minutes}m])");
+            let (alone, step) = both_ways(&store, &query, at * 1000);
+            prop_assert_eq!(alone, step, "{}", query);
+        }
+    }
 }
 
 #[test]

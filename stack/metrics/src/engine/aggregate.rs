@@ -332,6 +332,7 @@ impl Evaluator<'_> {
             series.iter_mut().for_each(|one| one.histograms = None);
         }
         let mut order: Vec<usize> = Vec::new();
+        let mut is_kept = vec![false; series.len()];
         for (step, param) in params.iter().enumerate() {
             let mut members: Vec<Vec<usize>> = vec![Vec::new(); labels.len()];
             for (index, one) in series.iter().enumerate() {
@@ -341,8 +342,12 @@ impl Evaluator<'_> {
             }
             for group in &mut members {
                 let kept = choose(op, *param, group, &series, step);
-                for index in group.iter().filter(|index| !kept.contains(index)) {
-                    series[*index].clear(step);
+                kept.iter().for_each(|index| is_kept[*index] = true);
+                for index in group.iter() {
+                    // The marks are taken back on the way, for the next step.
+                    if !std::mem::take(&mut is_kept[*index]) {
+                        series[*index].clear(step);
+                    }
                 }
                 order.extend(kept);
             }

@@ -127,6 +127,12 @@ impl Evaluator<'_> {
                 scalars.push(self.scalars(other, grid)?);
             }
         }
+        // Rates look at both ends only, quantiles sort.
+        let weight = match name {
+            "rate" | "increase" | "delta" | "irate" | "idelta" | "count_over_time" => 0,
+            "quantile_over_time" | "mad_over_time" => 16,
+            _ => 1,
+        };
         let keeps_name = matches!(name, "last_over_time" | "first_over_time");
         let counter = matches!(name, "rate" | "increase");
         let mut found = Vec::with_capacity(source.len());
@@ -180,6 +186,7 @@ impl Evaluator<'_> {
                 let Some(window) = cursor.window(&buffer, end_ms, source.range_ms) else {
                     continue;
                 };
+                self.visit((window.values.len() + window.histograms.len()) * weight)?;
                 let mut context = CallContext {
                     evaluator: self,
                     metric,

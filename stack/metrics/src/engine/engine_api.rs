@@ -17,6 +17,9 @@ pub struct EngineConfig {
     pub lookback_ms: i64,
     /// How many samples a query may hold at once.
     pub max_samples: usize,
+    /// How many samples a query may look at, those in several windows several times. It stands for Prometheus' time limit, which
+    /// an engine without a clock cannot have.
+    pub max_visited_samples: u64,
     /// How many points a series a range query may return.
     pub max_points: usize,
     /// The step of a subquery that names none: the global evaluation interval.
@@ -32,6 +35,8 @@ impl Default for EngineConfig {
         Self {
             lookback_ms: 300_000,
             max_samples: 50_000_000,
+            // A few seconds of work.
+            max_visited_samples: 2_000_000_000,
             max_points: 11_000,
             default_subquery_step_ms: 60_000,
             delayed_name_removal: false,

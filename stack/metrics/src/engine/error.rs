@@ -11,6 +11,9 @@ pub enum QueryError {
     /// The query would hold too many samples in memory.
     #[error("query processing would load too many samples into memory in query execution")]
     TooManySamples,
+    /// The query would look at more samples than it may, window by window: the deterministic form of a time limit.
+    #[error("query timed out in expression evaluation")]
+    TooMuchWork,
     /// A range query would return too many points a series.
     #[error(
         "exceeded maximum resolution of {0} points per timeseries. Try decreasing the query resolution (?step=XX)"

@@ -68,6 +68,8 @@ pub(super) struct Evaluator<'a> {
     pub(super) notes: Notes,
     /// Whether only count and sum of histograms are asked for: then resets that the store has found are told apart.
     pub(super) statistics: Statistics,
+    /// Samples that have been looked at.
+    visited: u64,
     /// Samples that are held at the moment.
     samples: usize,
     pub(super) peak_samples: usize,
@@ -81,6 +83,7 @@ impl<'a> Evaluator<'a> {
             query,
             notes: Notes::default(),
             statistics: Statistics::default(),
+            visited: 0,
             samples: 0,
             peak_samples: 0,
         }
@@ -92,6 +95,16 @@ impl<'a> Evaluator<'a> {
         self.peak_samples = self.peak_samples.max(self.samples);
         if self.samples > self.config.max_samples {
             Err(QueryError::TooManySamples)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Counts samples that are looked at.
+    pub(super) fn visit(&mut self, samples: usize) -> Result<(), QueryError> {
+        self.visited += samples as u64;
+        if self.visited > self.config.max_visited_samples {
+            Err(QueryError::TooMuchWork)
         } else {
             Ok(())
         }

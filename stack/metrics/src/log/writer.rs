@@ -48,6 +48,10 @@ pub(crate) struct Log {
     number: u64,
     /// Bytes in the log files since the last checkpoint.
     bytes: u64,
+    /// Good bytes in the file that is written to.
+    file_bytes: u64,
+    /// Whether a failed write may have left a part of a batch behind them.
+    torn: bool,
     buffer: Encoder,
     /// The time of the last sample in the buffer.
     base_ms: i64,
@@ -120,6 +124,8 @@ impl Log {
             files,
             number: logs.last().map_or(checkpoint.max(1), |last| last + 1),
             bytes: 0,
+            file_bytes: 0,
+            torn: false,
             buffer: Encoder::default(),
             base_ms: 0,
             known: Vec::new(),
@@ -212,13 +218,29 @@ impl Log {
             return Ok(());
         }
         let name = file_name(self.number, LOG);
+        self.mend(&name)?;
         let batch = frame(&self.buffer.0);
-        self.files
-            .append(&name, &batch)
-            .map_err(LogError::at(&name))?;
+        if let Err(source) = self.files.append(&name, &batch) {
+            // Whatever a full disk took of the batch would hide all batches behind it.
+            self.torn = true;
+            let _ = self.mend(&name);
+            return Err(LogError::at(&name)(source));
+        }
         self.bytes += batch.len() as u64;
+        self.file_bytes += batch.len() as u64;
         self.buffer.0.clear();
         self.base_ms = 0;
+        Ok(())
+    }
+
+    /// Cuts off what a failed write has left.
+    fn mend(&mut self, name: &str) -> Result<(), LogError> {
+        if self.torn && self.files.size(name).is_ok() {
+            self.files
+                .truncate(name, self.file_bytes)
+                .map_err(LogError::at(name))?;
+        }
+        self.torn = false;
         Ok(())
     }
 
@@ -243,6 +265,7 @@ impl Log {
             .map_err(LogError::at(&name))?;
         self.number = number;
         self.bytes = 0;
+        self.file_bytes = 0;
         self.known.clear();
         for old in self.files.list().map_err(LogError::at("data directory"))? {
             let superseded = number_of(&old, LOG)

@@ -370,6 +370,72 @@ mod tests {
         }
     }
 
+    /// A disk that is full after some bytes, and takes a part of what does not fit.
+    #[derive(Debug)]
+    struct FullDisk {
+        files: MemoryFiles,
+        room: usize,
+    }
+
+    impl LogFiles for FullDisk {
+        fn list(&self) -> std::io::Result<Vec<String>> {
+            self.files.list()
+        }
+
+        fn size(&self, name: &str) -> std::io::Result<u64> {
+            self.files.size(name)
+        }
+
+        fn read(&self, name: &str) -> std::io::Result<Vec<u8>> {
+            self.files.read(name)
+        }
+
+        fn append(&mut self, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+            let taken = bytes.len().min(self.room);
+            self.room -= taken;
+            self.files.append(name, &bytes[..taken])?;
+            if taken == bytes.len() {
+                return Ok(());
+            }
+            // Someone makes room.
+            self.room = usize::MAX;
+            Err(std::io::ErrorKind::StorageFull.into())
+        }
+
+        fn truncate(&mut self, name: &str, bytes: u64) -> std::io::Result<()> {
+            self.files.truncate(name, bytes)
+        }
+
+        fn write(&mut self, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+            self.files.write(name, bytes)
+        }
+
+        fn remove(&mut self, name: &str) -> std::io::Result<()> {
+            self.files.remove(name)
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_and_leaves_no_torn_batch() {
+        let files = MemoryFiles::default();
+        let disk = FullDisk {
+            files: files.clone(),
+            room: 500,
+        };
+        let (mut store, _) =
+            Store::open(StoreConfig::default(), Box::new(disk)).expect("no files yet");
+        fill(&mut store, 0, 10);
+        store.commit().expect("it fits");
+        fill(&mut store, 10, 50);
+        let error = store.commit().expect_err("it does not fit");
+        assert!(error.to_string().starts_with("00000001.wal: "), "{error}");
+        // The samples are kept for the next attempt.
+        store.commit().expect("there is room again");
+        let (again, recovery) = open(&files);
+        assert_eq!(recovery.repairs, Vec::<String>::new());
+        assert_eq!(dump(&again), dump(&store));
+    }
+
     #[test]
     fn retention_by_time_and_size_removes_blocks() {
         let files = MemoryFiles::default();
