@@ -50,8 +50,8 @@ fn a_killed_process_loses_nothing_that_was_committed() {
         [
             "00000003.block",
             "00000003.heads",
-            "00000004.wal",
-            "00000005.wal"
+            "00000003.wal",
+            "00000004.wal"
         ]
     );
 }

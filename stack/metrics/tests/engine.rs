@@ -177,7 +177,7 @@ const SUMMARISED: [&str; 10] = [
 ];
 
 /// The bits of the values of a query at one time, alone and as a step of a range query, which reads all samples.
-fn both_ways(store: &Store, query: &str, at: i64) -> (Vec<(String, u64)>, Vec<(String, u64)>) {
+fn both_ways(store: &Store, query: &str, at: i64) -> [Vec<(String, u64)>; 2] {
     let engine = Engine::default();
     let bits = |value: &SampleValue| value.as_float().map_or(0, f64::to_bits);
     let instant = engine.instant(store, query, at).expect("valid").value;
@@ -204,7 +204,7 @@ fn both_ways(store: &Store, query: &str, at: i64) -> (Vec<(String, u64)>, Vec<(S
         .collect();
     alone.sort();
     step.sort();
-    (alone, step)
+    [alone, step]
 }
 
 proptest! {
@@ -230,7 +230,7 @@ proptest! {
         }
         for function in SUMMARISED {
             let query = format!("{function}(x_total[{minutes}m])");
-            let (alone, step) = both_ways(&store, &query, at * 1000);
+            let [alone, step] = both_ways(&store, &query, at * 1000);
             prop_assert_eq!(alone, step, "{}", query);
         }
     }
