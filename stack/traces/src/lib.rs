@@ -60,11 +60,12 @@ pub use sampling::{
     TailSamplerStats,
 };
 pub use search::{
-    DEFAULT_SEARCH_LIMIT, DEFAULT_SPANS_PER_SPAN_SET, InstantSeries, KeyValue, MetadataMetrics,
-    MetricExemplar, MetricSample, MetricsError, MetricsRequest, QueryInstantResponse,
-    QueryRangeResponse, SearchMetrics, SearchRequest, SearchResponse, SearchSpan, ServiceStats,
-    SpanSet, TagScope, TagValue, TagValuesResponse, TagValuesV2Response, TagsRequest, TagsResponse,
-    TagsScope, TagsV2Response, TimeSeries, TraceSearchMetadata,
+    DEFAULT_SEARCH_LIMIT, DEFAULT_SPANS_PER_SPAN_SET, InstantSeries, KeyValue, LimitError,
+    MetadataMetrics, MetricExemplar, MetricSample, MetricsError, MetricsRequest,
+    QueryInstantResponse, QueryLimits, QueryRangeResponse, SearchMetrics, SearchRequest,
+    SearchResponse, SearchSpan, ServiceStats, SpanSet, TagScope, TagValue, TagValuesResponse,
+    TagValuesV2Response, TagsRequest, TagsResponse, TagsScope, TagsV2Response, TimeSeries,
+    TraceSearchMetadata,
 };
 pub use service_map::{ServiceEdge, failing_edge, service_edges};
 pub use store::{Evicted, StoreStats, TraceStore};

@@ -11,7 +11,7 @@ mod second_stage;
 mod spanset;
 mod tags;
 
-pub use find::SearchRequest;
+pub use find::{LimitError, QueryLimits, SearchRequest};
 pub use metrics::{MetricsError, MetricsRequest};
 pub use response::{
     InstantSeries, KeyValue, MetadataMetrics, MetricExemplar, MetricSample, QueryInstantResponse,

@@ -91,7 +91,7 @@ impl TraceTree {
 
     /// Which spans have `relation` to a span of `others`.
     pub(crate) fn related(&self, relation: Relation, others: &Members) -> Members {
-        let mut found = Members::none(self.parents.len());
+        let mut found = Members::default();
         match relation {
             Relation::Child => {
                 for (index, parent) in self.parents.iter().enumerate() {
@@ -228,7 +228,7 @@ mod tests {
     }
 
     fn related(tree: &TraceTree, relation: Relation, others: &[usize]) -> Vec<usize> {
-        let mut members = Members::none(tree.parents.len());
+        let mut members = Members::default();
         others.iter().for_each(|index| members.add(*index));
         tree.related(relation, &members).iter().collect()
     }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use common::{SpanExt, at, span, trace_id};
 use gameday_signal::{AttributeValue, Resource, Span, SpanId, Timestamp, TraceId};
-use gameday_traces::{Limits, MetricsRequest, Refusal, SearchRequest, TraceQuery, TraceStore};
+use gameday_traces::{
+    Limits, MetricsRequest, QueryLimits, Refusal, SearchRequest, TraceQuery, TraceStore,
+};
 use proptest::prelude::*;
 
 fn small() -> Limits {
@@ -233,6 +235,67 @@ fn long_lived_traces_move_when_their_segment_empties() {
         (1, 3)
     );
     assert_eq!(found.traces[0].root_service_name, "keeper");
+}
+
+#[test]
+fn requests_over_the_limits_get_tempos_words() {
+    let limits = QueryLimits {
+        max_results: 100,
+        ..QueryLimits::default()
+    };
+    let search = |change: fn(&mut SearchRequest)| {
+        let mut request = SearchRequest {
+            start: at(0),
+            end: at(60_000),
+            ..SearchRequest::default()
+        };
+        change(&mut request);
+        limits
+            .check_search(&request)
+            .map_err(|error| error.to_string())
+    };
+    let error = |text: &str| Err(text.to_owned());
+    assert_eq!(search(|_| {}), Ok(()));
+    assert_eq!(
+        search(|request| request.limit = 101),
+        error("limit 101 exceeds max limit 100")
+    );
+    assert_eq!(
+        search(|request| request.end = at(700_000_000)),
+        error(
+            "range specified by start and end exceeds 168h0m0s. received start=1767225600 end=1767925600"
+        )
+    );
+    assert_eq!(search(|request| request.end = Timestamp::MAX), Ok(()));
+    assert_eq!(
+        search(|request| request.spans_per_span_set = 0),
+        error("spans per span set exceeds 100. received 0")
+    );
+    assert_eq!(
+        limits
+            .check_metrics(at(0), at(86_400_001))
+            .map_err(|error| error.to_string()),
+        error("metrics query time range exceeds the maximum allowed duration of 24h0m0s")
+    );
+}
+
+#[test]
+fn many_groups_of_a_long_trace_stay_small() {
+    let mut store = TraceStore::new(Limits::default());
+    store.append(
+        (1..=50_000)
+            .map(|id| span(1, id, 0, "svc", "op", id as i64, 1).with("n", id as i64))
+            .collect(),
+        at(60_000),
+    );
+    let query = TraceQuery::parse("{ } | by(span.n) | count() = 1").unwrap();
+    let answer = store.search(&query, &SearchRequest::default());
+    assert_eq!(answer.traces[0].span_sets.len(), 1_000);
+    let query = TraceQuery::parse("{ } | by(span.n) | coalesce()").unwrap();
+    assert_eq!(
+        store.search(&query, &SearchRequest::default()).traces[0].span_sets[0].matched,
+        50_000
+    );
 }
 
 fn any_value() -> impl Strategy<Value = AttributeValue> {

@@ -1,6 +1,7 @@
 //! Search: the traces that a query matches, and the spans in them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use gameday_signal::{SpanStatus, Timestamp};
 
@@ -11,8 +12,8 @@ use super::response::{
 use super::spanset::{Bindings, Spanset, TraceView, hex, root_of};
 use super::{DEFAULT_SEARCH_LIMIT, DEFAULT_SPANS_PER_SPAN_SET};
 use crate::store::{TraceEntry, TraceStore};
-use crate::traceql::TraceQuery;
 use crate::traceql::ast::{Attribute, Body, Field, Intrinsic, Pipeline, Scalar, Spansets, Stage};
+use crate::traceql::{TraceQuery, format_nanos};
 
 /// Which traces are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,124 @@ impl Default for SearchRequest {
         }
     }
 }
+
+/// What a query may ask for; a limit of zero is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueryLimits {
+    /// The range of a search (Tempo's `query_frontend.search.max_duration`).
+    pub max_search_range: Duration,
+    /// The traces of an answer (`query_frontend.search.max_result_limit`).
+    pub max_results: usize,
+    /// The spans that are shown of a spanset (`query_frontend.search.max_spans_per_span_set`).
+    pub max_spans_per_span_set: usize,
+    /// The range of a metrics query (`query_frontend.metrics.max_duration`).
+    pub max_metrics_range: Duration,
+}
+
+impl Default for QueryLimits {
+    fn default() -> Self {
+        Self {
+            max_search_range: Duration::from_secs(168 * 3600),
+            max_results: 256 * 1024,
+            max_spans_per_span_set: 100,
+            max_metrics_range: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+/// Which limit a request is over, in Tempo's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LimitError {
+    /// Too many traces are asked for.
+    #[error("limit {limit} exceeds max limit {max}")]
+    Results {
+        /// What was asked for.
+        limit: usize,
+        /// What may be.
+        max: usize,
+    },
+    /// The range of a search is too long.
+    #[error(
+        "range specified by start and end exceeds {max}. received start={start_secs} end={end_secs}"
+    )]
+    SearchRange {
+        /// What may be.
+        max: String,
+        /// The start in seconds.
+        start_secs: i64,
+        /// The end in seconds.
+        end_secs: i64,
+    },
+    /// Too many spans are asked for.
+    #[error("spans per span set exceeds {max}. received {spans}")]
+    SpansPerSpanSet {
+        /// What was asked for; 0 for all.
+        spans: usize,
+        /// What may be.
+        max: usize,
+    },
+    /// The range of a metrics query is too long.
+    #[error("metrics query time range exceeds the maximum allowed duration of {max}")]
+    MetricsRange {
+        /// What may be.
+        max: String,
+    },
+}
+
+impl QueryLimits {
+    /// Whether a search may run.
+    ///
+    /// # Errors
+    /// Which limit it is over. A search without a range, which looks at all that is stored, has no range to be too long.
+    pub fn check_search(&self, request: &SearchRequest) -> Result<(), LimitError> {
+        let (limit, spans) = (request.limit, request.spans_per_span_set);
+        if self.max_results != 0 && limit > self.max_results {
+            return Err(LimitError::Results {
+                limit,
+                max: self.max_results,
+            });
+        }
+        let bounded = request.start > Timestamp::MIN && request.end < Timestamp::MAX;
+        if bounded && is_over(request.end.since(request.start), self.max_search_range) {
+            return Err(LimitError::SearchRange {
+                max: format_duration(self.max_search_range),
+                start_secs: request.start.as_secs(),
+                end_secs: request.end.as_secs(),
+            });
+        }
+        if self.max_spans_per_span_set != 0 && (spans == 0 || spans > self.max_spans_per_span_set) {
+            return Err(LimitError::SpansPerSpanSet {
+                spans,
+                max: self.max_spans_per_span_set,
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether a metrics query over this range may run.
+    ///
+    /// # Errors
+    /// Where the range is too long.
+    pub fn check_metrics(&self, start: Timestamp, end: Timestamp) -> Result<(), LimitError> {
+        if is_over(end.since(start), self.max_metrics_range) {
+            return Err(LimitError::MetricsRange {
+                max: format_duration(self.max_metrics_range),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn is_over(range: Duration, max: Duration) -> bool {
+    !max.is_zero() && range > max
+}
+
+fn format_duration(duration: Duration) -> String {
+    format_nanos(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// Spansets of one trace in an answer: `by()` over a long trace may make as many as it has spans.
+const MAX_SPAN_SETS: usize = 1000;
 
 impl TraceStore {
     /// The traces that `query` matches, the latest first. A query that computes metrics finds none: ask
@@ -163,6 +282,7 @@ fn find_in(
     found.service_stats = service_stats(bindings, &view);
     found.span_sets = spansets
         .iter()
+        .take(MAX_SPAN_SETS)
         .map(|spanset| show(bindings, &view, spanset, shown, spans_per_span_set))
         .collect();
     found.span_set = found.span_sets.first().cloned();

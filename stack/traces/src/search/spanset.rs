@@ -4,7 +4,7 @@ use gameday_signal::{SpanId, TraceId};
 
 use super::bind::{Bound, Row};
 use crate::members::Members;
-use crate::store::{RowId, Segment, TraceEntry, TraceStore};
+use crate::store::{FixedMap, RowId, Segment, TraceEntry, TraceStore};
 use crate::traceql::as_float;
 use crate::traceql::ast::{
     Aggregate, AggregateFunction, Attribute, Field, Mode, Pipeline, Relation, Scalar, ScalarFilter,
@@ -321,13 +321,13 @@ impl<'a> Bindings<'a> {
                 let side = |side: &Spansets| {
                     self.evaluate(side, view, input)
                         .into_iter()
-                        .fold(Members::none(view.rows.len()), |all, spanset| {
+                        .fold(Members::default(), |all, spanset| {
                             all.with(&spanset.members)
                         })
                 };
                 combine(*op, side(left), side(right), view)
             }
-            Spansets::Pipeline(_) => Members::none(view.rows.len()),
+            Spansets::Pipeline(_) => Members::default(),
         };
         if members.is_empty() {
             return Vec::new();
@@ -339,7 +339,7 @@ impl<'a> Bindings<'a> {
     }
 
     fn filter(&self, field: &Field, view: &TraceView<'a>, input: &Members) -> Members {
-        let mut found = Members::none(view.rows.len());
+        let mut found = Members::default();
         let Some(binding) = self
             .fields
             .iter()
@@ -445,27 +445,27 @@ impl<'a> Bindings<'a> {
     where
         'a: 'v,
     {
-        let mut groups: Vec<(String, Value<'static>, Members)> = Vec::new();
+        let mut index: FixedMap<Vec<u8>, usize> = FixedMap::default();
+        let mut groups: Vec<(Value<'static>, Members)> = Vec::new();
+        let mut key = Vec::new();
         for place in spanset.members.iter() {
-            let value = self.field(field, view, place).into_owned();
-            // The text tells a number from a text that looks like it.
-            let key = format!("{value:?}");
-            let members = match groups.iter_mut().find(|(own, ..)| *own == key) {
-                Some((_, _, members)) => members,
+            let value = self.field(field, view, place);
+            key.clear();
+            value.write_key(&mut key);
+            let group = match index.get(&key) {
+                Some(group) => *group,
                 None => {
-                    groups.push((key, value, Members::none(view.rows.len())));
-                    match groups.last_mut() {
-                        Some((_, _, members)) => members,
-                        None => continue,
-                    }
+                    index.insert(key.clone(), groups.len());
+                    groups.push((value.into_owned(), Members::default()));
+                    groups.len() - 1
                 }
             };
-            members.add(place);
+            groups[group].1.add(place);
         }
         let name = format!("by({field})");
         groups
             .into_iter()
-            .map(|(_, value, members)| {
+            .map(|(value, members)| {
                 let mut attributes = spanset.attributes.clone();
                 attributes.push((name.clone(), value));
                 Spanset {
@@ -495,14 +495,13 @@ fn select<'a>(store: &'a TraceStore, bound: &[Option<Bound<'a>>]) -> Vec<Vec<u64
 }
 
 fn combine(op: SpansetOp, left: Members, right: Members, view: &TraceView<'_>) -> Members {
-    let none = || Members::none(view.rows.len());
     let (relation, mode) = match op {
-        SpansetOp::And if left.is_empty() || right.is_empty() => return none(),
+        SpansetOp::And if left.is_empty() || right.is_empty() => return Members::default(),
         SpansetOp::And | SpansetOp::Union => return left.with(&right),
         SpansetOp::Structural { relation, mode } => (relation, mode),
     };
     let Some(tree) = &view.tree else {
-        return none();
+        return Members::default();
     };
     match mode {
         Mode::Plain => tree.related(relation, &left).within(&right),
