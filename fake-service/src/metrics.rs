@@ -17,7 +17,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::{MetricType, TypedMetric};
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 use crate::export::ExportCounts;
 use crate::host::Usage;
@@ -74,71 +74,52 @@ impl Metrics {
     pub(crate) fn new(service: &str, start: Timestamp, has_database: bool) -> Self {
         let service_label = ("service".into(), service.to_owned().into());
         let mut registry = Registry::with_labels(std::iter::once(service_label));
+        let all = &mut registry;
         let requests = Sorted::new(Counter::default);
-        registry.register("http_requests", "Requests answered", requests.clone());
         let durations = Sorted::new(|| HistogramWithExemplars::new(BUCKETS.into_iter()));
-        registry.register(
-            "http_request_duration_seconds",
-            "Time from the request to its answer; outcome is error from status 500 on",
-            durations.clone(),
-        );
-        let in_flight = Gauge::default();
-        registry.register(
-            "http_requests_in_flight",
-            "Requests being answered",
-            in_flight.clone(),
-        );
-        let info = Sorted::new(Gauge::default);
-        registry.register("service_info", "The version that runs", info.clone());
-        let (pool_in_use, pool_max) = (Gauge::default(), Gauge::default());
-        if has_database {
-            registry.register(
-                "db_pool_connections_in_use",
-                "Database connections that a query holds",
-                pool_in_use.clone(),
-            );
-            registry.register(
-                "db_pool_connections_max",
-                "Database connections that the pool has",
-                pool_max.clone(),
-            );
-        }
-        let (cpu_percent, memory_percent) = (FloatGauge::default(), FloatGauge::default());
-        registry.register(
-            "process_cpu_usage_percent",
-            "Processor time used, of what the host offers",
-            cpu_percent.clone(),
-        );
-        registry.register(
-            "process_memory_usage_percent",
-            "Memory used, of what the host offers",
-            memory_percent.clone(),
-        );
-        let cpu_seconds = FloatCounter::default();
-        registry.register(
-            "process_cpu_seconds",
-            "Processor time used",
-            cpu_seconds.clone(),
-        );
-        let resident_bytes = Gauge::default();
-        registry.register(
-            "process_resident_memory_bytes",
-            "Memory used",
-            resident_bytes.clone(),
-        );
         let start_seconds = FloatGauge::default();
         start_seconds.set(start.as_secs_f64());
-        registry.register(
-            "process_start_time_seconds",
-            "When the process started, in seconds since the Unix epoch",
-            start_seconds,
+        let (pool_in_use, pool_max) = (Gauge::default(), Gauge::default());
+        if has_database {
+            let help = "Database connections that a query holds";
+            added(all, "db_pool_connections_in_use", help, &pool_in_use);
+            let help = "Database connections that the pool has";
+            added(all, "db_pool_connections_max", help, &pool_max);
+        }
+        let help = "Time from the request to its answer; outcome is error from status 500 on";
+        let durations = added(all, "http_request_duration_seconds", help, &durations);
+        let requests = added(all, "http_requests", "Requests answered", &requests);
+        let help = "Requests being answered";
+        let in_flight = added(all, "http_requests_in_flight", help, &Gauge::default());
+        let help = "Processor time used";
+        let cpu_seconds = added(all, "process_cpu_seconds", help, &FloatCounter::default());
+        let help = "Processor time used, of what the host offers";
+        let cpu_percent = added(
+            all,
+            "process_cpu_usage_percent",
+            help,
+            &FloatGauge::default(),
         );
-        let telemetry = Sorted::new(Counter::default);
-        registry.register(
-            "telemetry_items",
-            "Spans and log records by what became of them",
-            telemetry.clone(),
+        let help = "Memory used, of what the host offers";
+        let memory_percent = added(
+            all,
+            "process_memory_usage_percent",
+            help,
+            &FloatGauge::default(),
         );
+        let help = "Memory used";
+        let resident_bytes = added(
+            all,
+            "process_resident_memory_bytes",
+            help,
+            &Gauge::default(),
+        );
+        let help = "When the process started, in seconds since the Unix epoch";
+        added(all, "process_start_time_seconds", help, &start_seconds);
+        let help = "The version that runs";
+        let info = added(all, "service_info", help, &Sorted::new(Gauge::default));
+        let help = "Spans and log records by what became of them";
+        let telemetry = added(all, "telemetry_items", help, &Sorted::new(Counter::default));
         Self {
             registry,
             requests,
@@ -228,6 +209,12 @@ impl Metrics {
             to_text_format(&out)
         }
     }
+}
+
+/// Registers a metric and gives it back.
+fn added<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: &M) -> M {
+    registry.register(name, help, metric.clone());
+    metric.clone()
 }
 
 /// Sets a counter whose total somebody else keeps.
