@@ -190,6 +190,8 @@ fn tags_of_old_clients_are_queries() {
     assert_eq!(found("service.name=\"payments\" error=true", None), "2");
     assert_eq!(found("name=\"GET /api/users\"", None), "3");
     assert_eq!(found("", Some(500)), "1");
+    // The duration is that of the trace, not of the span that has the tag.
+    assert_eq!(found("service.name=payments", Some(500)), "1");
     assert_eq!(found("", None), "3 2 1");
     for (tags, message) in [
         (

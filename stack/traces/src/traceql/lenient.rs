@@ -50,7 +50,7 @@ impl TraceQuery {
     }
 
     /// The query that a search by tags means: `tags` is logfmt (`service.name=checkout http.status_code=500 error=true`), each of
-    /// which a span or its resource must have.
+    /// which a span or its resource must have. The durations are those of whole traces.
     ///
     /// # Errors
     /// Where the tags are no logfmt.
@@ -66,7 +66,7 @@ impl TraceQuery {
         let duration = |op, limit: Duration| Field::Binary {
             op,
             left: Box::new(Field::Attribute(
-                Attribute::Intrinsic(Intrinsic::Duration),
+                Attribute::Intrinsic(Intrinsic::TraceDuration),
                 SourceSpan::default(),
             )),
             right: Box::new(Field::Static(Static::Duration(
