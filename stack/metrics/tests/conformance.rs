@@ -20,10 +20,6 @@ use promqltest::Outcome;
 /// Evaluations that are left out, by file and line, each with its reason.
 const LEFT_OUT: &[(&str, &str)] = &[
     (
-        "extended_vectors.test",
-        "experimental: the modifiers anchored and smoothed are parsed, but not evaluated",
-    ),
-    (
         "start_timestamps.test",
         "experimental: the store keeps no start timestamps",
     ),

@@ -5,8 +5,9 @@ use gameday_signal::Labels;
 
 use super::QueryError;
 use super::eval::{Evaluator, Node};
+use super::extended::check_function;
 use super::over_time::{RangeFunction, Window, range_function, summary_function};
-use super::selector::RangeBuffer;
+use super::selector::{RangeBuffer, RangeSource};
 use super::series::{Cell, Grid, Series, clash_without_names};
 use super::vector::{absent_over_time, date_part, simple_function};
 use crate::promql::{Expr, ExprKind};
@@ -121,6 +122,9 @@ impl Evaluator<'_> {
             .ok_or_else(|| QueryError::execution("expected a range vector"))?;
         let arg = args[position].unwrap_parens();
         let source = self.range_source(arg, grid)?;
+        if let Some(extension) = source.extension {
+            check_function(extension, name)?;
+        }
         let mut scalars = Vec::new();
         for (index, other) in args.iter().enumerate() {
             if index != position {
@@ -138,7 +142,7 @@ impl Evaluator<'_> {
         let mut found = Vec::with_capacity(source.len());
         let mut buffer = RangeBuffer::default();
         let wants_sum = matches!(name, "sum_over_time" | "avg_over_time");
-        let summary = if grid.count == 1 {
+        let summary = if grid.count == 1 && source.extension.is_none() {
             summary_function(name)
         } else {
             None
@@ -183,7 +187,7 @@ impl Evaluator<'_> {
             let (mut any_float, mut any) = (false, false);
             for step in 0..grid.count {
                 let end_ms = source.window_end(grid, step);
-                let Some(window) = cursor.window(&buffer, end_ms, source.range_ms) else {
+                let Some(window) = cursor.window(&buffer, end_ms, &source) else {
                     continue;
                 };
                 self.visit((window.values.len() + window.histograms.len()) * weight)?;
@@ -274,10 +278,12 @@ impl WindowCursor {
     fn window<'b>(
         &mut self,
         buffer: &'b RangeBuffer,
-        end_ms: i64,
-        range_ms: i64,
+        window_end_ms: i64,
+        source: &RangeSource<'_>,
     ) -> Option<Window<'b>> {
-        let start_ms = end_ms.saturating_sub(range_ms);
+        let window_start_ms = window_end_ms.saturating_sub(source.range_ms);
+        let start_ms = window_start_ms.saturating_sub(source.before_ms);
+        let end_ms = window_end_ms.saturating_add(source.after_ms);
         let times = &buffer.times;
         while times.get(self.float_end).is_some_and(|at| *at <= end_ms) {
             self.float_end += 1;
@@ -326,8 +332,9 @@ impl WindowCursor {
             values: &buffer.values[floats],
             resets: &resets[self.reset_start..self.reset_end.max(self.reset_start)],
             histograms: &histograms[found],
-            start_ms,
-            end_ms,
+            start_ms: window_start_ms,
+            end_ms: window_end_ms,
+            extension: source.extension,
         })
     }
 }

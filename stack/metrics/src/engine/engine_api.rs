@@ -5,6 +5,7 @@ use std::sync::Arc;
 use gameday_signal::Histogram;
 
 use super::eval::{Evaluator, Node, QueryBounds, check_range_type};
+use super::extended::extend_buffer;
 use super::series::{Grid, Series, merge_same_labels, settle_names};
 use super::{InstantSample, Point, QueryError, QueryOutput, RangeSeries, SampleValue, Value};
 use crate::promql::{Expr, ExprKind, ParseOptions, ValueType, parse_with};
@@ -311,7 +312,12 @@ impl Evaluator<'_> {
         let source = self.range_source(expr, &grid)?;
         let mut held = 0;
         for index in 0..source.len() {
-            let buffer = source.load(index, &grid);
+            let mut buffer = source.load(index, &grid);
+            if let Some(extension) = source.extension {
+                let end_ms = source.window_end(&grid, 0);
+                let start_ms = end_ms.saturating_sub(source.range_ms);
+                extend_buffer(&mut buffer, extension, start_ms, end_ms)?;
+            }
             let (labels, drop_name) = source.labels(index);
             let points = points(&buffer.times, &buffer.values, &buffer.histograms);
             if points.is_empty() {

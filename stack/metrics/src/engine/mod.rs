@@ -5,6 +5,7 @@ mod binary;
 mod call;
 mod error;
 mod eval;
+mod extended;
 mod group;
 mod histogram_call;
 mod info;

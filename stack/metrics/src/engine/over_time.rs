@@ -7,8 +7,10 @@ use gameday_signal::{CounterResetHint, Histogram};
 
 use super::QueryError;
 use super::call::CallContext;
+use super::extended::anchored_start;
 use super::notes::Operation;
 use super::rate::{delta, deriv, idelta, increase, irate, predict_linear, rate, summary_rate};
+use super::selector::Extension;
 use super::series::Cell;
 use crate::histogram::{Native, detect_reset, equals};
 use crate::store::WindowTotals;
@@ -25,6 +27,8 @@ pub(super) struct Window<'b> {
     pub(super) histograms: &'b [(i64, Arc<Histogram>)],
     pub(super) start_ms: i64,
     pub(super) end_ms: i64,
+    /// Whether the samples around the window are there too.
+    pub(super) extension: Option<Extension>,
 }
 
 /// A function of a window.
@@ -147,6 +151,20 @@ enum Merged<'b> {
 }
 
 fn merged<'b>(window: &Window<'b>) -> Vec<Merged<'b>> {
+    let (first_float, first_histogram) = match window.extension {
+        None => (0, 0),
+        Some(_) => match anchored_start(window) {
+            Some(start) => start,
+            None => return Vec::new(),
+        },
+    };
+    let window = &Window {
+        first_index: window.first_index + first_float,
+        times: &window.times[first_float..],
+        values: &window.values[first_float..],
+        histograms: &window.histograms[first_histogram..],
+        ..*window
+    };
     if window.histograms.is_empty() {
         return window
             .values
@@ -172,6 +190,9 @@ fn merged<'b>(window: &Window<'b>) -> Vec<Merged<'b>> {
 
 fn count_pairs(window: &Window<'_>, counts: impl Fn(&Merged<'_>, &Merged<'_>) -> bool) -> Cell {
     let all = merged(window);
+    if all.is_empty() {
+        return Cell::Nothing;
+    }
     let count = all
         .windows(2)
         .filter(|pair| counts(&pair[0], &pair[1]))
@@ -190,7 +211,7 @@ fn changes(window: &Window<'_>, _: &mut CallContext<'_, '_>) -> Result<Cell, Que
 }
 
 fn resets(window: &Window<'_>, _: &mut CallContext<'_, '_>) -> Result<Cell, QueryError> {
-    if window.histograms.is_empty() {
+    if window.histograms.is_empty() && window.extension.is_none() {
         return Ok(Cell::Float(window.resets.len() as f64));
     }
     Ok(count_pairs(window, |before, after| match (before, after) {

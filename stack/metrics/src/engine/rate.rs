@@ -7,6 +7,7 @@ use gameday_signal::{CounterResetHint, Histogram};
 
 use super::QueryError;
 use super::call::CallContext;
+use super::extended::extended_rate;
 use super::notes::Operation;
 use super::over_time::{Window, is_mixed};
 use super::series::Cell;
@@ -122,6 +123,9 @@ fn extrapolated(
 ) -> Cell {
     if is_mixed(window, context) {
         return Cell::Nothing;
+    }
+    if window.extension.is_some() {
+        return extended_rate(window, context, counter, per_second);
     }
     if !window.histograms.is_empty() {
         return extrapolated_histogram(window, context, counter, per_second);

@@ -6,6 +6,7 @@ use gameday_signal::{CounterResetHint, Histogram, Labels, is_stale};
 
 use super::QueryError;
 use super::eval::{Evaluator, Statistics};
+use super::extended::smoothed_value;
 use super::series::{Grid, Series, total_size};
 use crate::promql::{Expr, ExprKind, VectorSelector};
 use crate::store::{self, Newest, Summary};
@@ -23,6 +24,15 @@ impl Lookup {
             .unwrap_or_else(|| grid.time(step))
             .saturating_sub(self.offset_ms)
     }
+}
+
+/// Windows that see more than themselves (experimental).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extension {
+    /// The sample before the window.
+    Anchored,
+    /// The samples around both of its ends.
+    Smoothed,
 }
 
 /// What an instant selector gives.
@@ -64,12 +74,10 @@ impl<'a> Evaluator<'a> {
         grid: &Grid,
         wanted: Wanted,
     ) -> Result<Vec<Series>, QueryError> {
-        if selector.anchored || selector.smoothed {
-            return Err(QueryError::execution(
-                "the anchored and smoothed modifiers are not supported by this engine",
-            ));
-        }
         let lookup = self.lookup(&selector.modifiers)?;
+        if selector.smoothed && wanted == Wanted::Value {
+            return self.select_smoothed(selector, lookup, grid);
+        }
         let lookback = self.config.lookback_ms;
         let stored = self.store.select(&selector.matchers);
         let mut found = Vec::with_capacity(stored.len());
@@ -93,6 +101,37 @@ impl<'a> Evaluator<'a> {
         Ok(found)
     }
 
+    /// The values interpolated between the samples around each step.
+    fn select_smoothed(
+        &mut self,
+        selector: &VectorSelector,
+        lookup: Lookup,
+        grid: &Grid,
+    ) -> Result<Vec<Series>, QueryError> {
+        let lookback = self.config.lookback_ms;
+        let mut found = Vec::new();
+        for own in self.store.select(&selector.matchers) {
+            let mut series = Series::empty(own.labels().clone(), false, grid.count);
+            for step in 0..grid.count {
+                let time = lookup.time(grid, step);
+                let (mut times, mut values, mut histograms) = (Vec::new(), Vec::new(), Vec::new());
+                let (after, until) = (time.saturating_sub(lookback), time.saturating_add(lookback));
+                own.read_floats(after, until, &mut times, &mut values);
+                own.read_histograms(after, until, &mut histograms);
+                self.visit(times.len() + histograms.len())?;
+                let notes = (&mut self.notes, selector.span, own.labels().metric_name());
+                series.set(
+                    step,
+                    smoothed_value(&times, &values, &histograms, time, notes),
+                );
+            }
+            if series.has_any() {
+                found.push(series);
+            }
+        }
+        Ok(found)
+    }
+
     /// The series that a range selector or a subquery gives, ready to be cut into windows.
     pub(super) fn range_source(
         &mut self,
@@ -101,12 +140,18 @@ impl<'a> Evaluator<'a> {
     ) -> Result<RangeSource<'a>, QueryError> {
         match &expr.kind {
             ExprKind::Matrix { selector, range } => {
-                if selector.anchored || selector.smoothed {
-                    return Err(QueryError::execution(
-                        "the anchored and smoothed modifiers are not supported by this engine",
-                    ));
-                }
+                let lookback = self.config.lookback_ms;
+                let (extension, before_ms, after_ms) = if selector.anchored {
+                    (Some(Extension::Anchored), lookback, 0)
+                } else if selector.smoothed {
+                    (Some(Extension::Smoothed), lookback, lookback)
+                } else {
+                    (None, 0, 0)
+                };
                 Ok(RangeSource {
+                    extension,
+                    before_ms,
+                    after_ms,
                     lookup: self.lookup(&selector.modifiers)?,
                     range_ms: self.duration_ms(range, false)?,
                     kind: SourceKind::Stored(self.store.select(&selector.matchers)),
@@ -146,6 +191,9 @@ impl<'a> Evaluator<'a> {
                 self.statistics = statistics;
                 let series = series?;
                 Ok(RangeSource {
+                    extension: None,
+                    before_ms: 0,
+                    after_ms: 0,
                     lookup,
                     range_ms,
                     kind: SourceKind::Computed(series, inner),
@@ -252,6 +300,10 @@ impl InstantReader {
 /// Series of which windows are taken.
 #[derive(Debug)]
 pub(super) struct RangeSource<'a> {
+    pub(super) extension: Option<Extension>,
+    /// How much earlier than the window, and how much later, samples are of use.
+    pub(super) before_ms: i64,
+    pub(super) after_ms: i64,
     lookup: Lookup,
     pub(super) range_ms: i64,
     kind: SourceKind<'a>,
@@ -319,8 +371,13 @@ impl RangeSource<'_> {
         buffer.values.clear();
         buffer.resets.clear();
         buffer.histograms.clear();
-        let after = self.window_end(grid, 0).saturating_sub(self.range_ms);
-        let until = self.window_end(grid, grid.count - 1);
+        let after = self
+            .window_end(grid, 0)
+            .saturating_sub(self.range_ms)
+            .saturating_sub(self.before_ms);
+        let until = self
+            .window_end(grid, grid.count - 1)
+            .saturating_add(self.after_ms);
         match &self.kind {
             SourceKind::Stored(series) => {
                 let own = series[index];

@@ -254,6 +254,8 @@ pub struct VectorSelector {
     pub anchored: bool,
     /// `smoothed`: the values at the window's ends are interpolated (experimental).
     pub smoothed: bool,
+    /// Where it stands, without range and modifiers.
+    pub span: SourceSpan,
 }
 
 /// A subquery.

@@ -21,6 +21,7 @@ impl Parser<'_> {
             kind: ExprKind::Vector(Box::new(VectorSelector {
                 name,
                 matchers,
+                span,
                 ..VectorSelector::default()
             })),
             span,
