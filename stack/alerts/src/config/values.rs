@@ -217,8 +217,7 @@ impl Serialize for SecretUrl {
 }
 
 /// A secret address that may be a template.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SecretTemplateUrl(Secret);
 
 impl SecretTemplateUrl {
@@ -241,6 +240,25 @@ impl<'de> Deserialize<'de> for SecretTemplateUrl {
                 .map_err(|reason| D::Error::custom(format!("invalid URL: {reason}")))?;
         }
         Ok(Self(Secret(text)))
+    }
+}
+
+impl Serialize for SecretTemplateUrl {
+    /// The server is shown, what comes behind it is not: people see where messages go, and an amtool from before addresses were
+    /// secret can still read it.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let url = self.0.reveal();
+        let parts = url
+            .split_once("://")
+            .filter(|_| !url.contains("{{") && !url.contains('@'));
+        let Some((scheme, rest)) = parts else {
+            return self.0.serialize(serializer);
+        };
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        match &rest[end..] {
+            "" | "/" => serializer.serialize_str(url),
+            _ => serializer.collect_str(&format_args!("{scheme}://{}/{MASK}", &rest[..end])),
+        }
     }
 }
 
@@ -434,6 +452,16 @@ mod tests {
         assert_eq!(serde_json::to_string(&secret).unwrap(), "\"<secret>\"");
         let proxy: ProxyUrl = serde_json::from_str("\"http://me:pw@proxy:1/x\"").unwrap();
         assert_eq!(format!("{proxy:?}"), "\"http://me:xxxxx@proxy:1/x\"");
+        for (url, shown) in [
+            ("http://web:80/?token=x", "http://web:80/<secret>"),
+            ("http://web/hook/x", "http://web/<secret>"),
+            ("http://web/", "http://web/"),
+            ("http://me:pw@web/", "<secret>"),
+            ("{{ .X }}", "<secret>"),
+        ] {
+            let url: SecretTemplateUrl = serde_json::from_value(url.into()).unwrap();
+            assert_eq!(serde_json::to_value(&url).unwrap(), shown);
+        }
         let url: SecretUrl = serde_json::from_str("\"https://hooks/T0/B0\"").unwrap();
         assert_eq!(format!("{url:?}"), MASK);
         assert_eq!(url.reveal(), "https://hooks/T0/B0");

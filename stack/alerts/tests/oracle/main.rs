@@ -13,6 +13,7 @@
     reason = "a test against a real server needs real sockets, threads and time"
 )]
 
+mod amtool;
 mod behaviour;
 mod messages;
 mod server;
