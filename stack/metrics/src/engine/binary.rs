@@ -10,7 +10,7 @@ use super::QueryError;
 use super::eval::{Evaluator, Node};
 use super::group::Grouper;
 use super::notes::{Notes, Operation};
-use super::series::{Cell, Grid, Series, merge_same_labels};
+use super::series::{Cell, Grid, Series, is_metadata, merge_same_labels};
 use crate::histogram::{Native, equals, trim};
 use crate::promql::Binary;
 
@@ -405,7 +405,7 @@ impl Matcher<'_> {
             || (!self.delayed && (self.operator.return_bool || many.drop_name));
         let one_to_one = self.matching.cardinality == Cardinality::OneToOne;
         let kept = many.labels.iter().filter(|(name, _)| {
-            if *name == METRIC_NAME && drops_name {
+            if drops_name && is_metadata(name) {
                 return false;
             }
             let listed = self.matching.labels.iter().any(|label| label == name);

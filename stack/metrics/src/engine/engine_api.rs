@@ -6,7 +6,7 @@ use gameday_signal::Histogram;
 
 use super::eval::{Evaluator, Node, QueryBounds, check_range_type};
 use super::extended::extend_buffer;
-use super::series::{Grid, Series, merge_same_labels, settle_names};
+use super::series::{Grid, Series, merge_same_labels, settle_names, without_metadata};
 use super::{InstantSample, Point, QueryError, QueryOutput, RangeSeries, SampleValue, Value};
 use crate::promql::{Expr, ExprKind, ParseOptions, ValueType, parse_with};
 use crate::store::Store;
@@ -326,7 +326,7 @@ impl Evaluator<'_> {
             self.hold(points.len())?;
             held += points.len();
             let labels = if drop_name {
-                labels.without_metric_name()
+                without_metadata(labels)
             } else {
                 labels.clone()
             };

@@ -142,10 +142,33 @@ impl Series {
     /// The labels as the rest of the expression sees them.
     pub(super) fn visible_labels(&self, delayed: bool) -> Labels {
         if self.drop_name && !delayed {
-            self.labels.without_metric_name()
+            without_metadata(&self.labels)
         } else {
             self.labels.clone()
         }
+    }
+}
+
+/// Whether a label says what a metric is, and so goes where the result is no longer that metric: its name, and the type and unit
+/// that Prometheus adds on request.
+pub(super) fn is_metadata(name: &str) -> bool {
+    matches!(name, "__name__" | "__type__" | "__unit__")
+}
+
+fn has_type_or_unit(labels: &Labels) -> bool {
+    // Labels are sorted, and few begin with an underscore.
+    labels
+        .iter()
+        .take_while(|(name, _)| *name <= "__unit__")
+        .any(|(name, _)| matches!(name, "__type__" | "__unit__"))
+}
+
+/// The labels without those that say what the metric is.
+pub(super) fn without_metadata(labels: &Labels) -> Labels {
+    if has_type_or_unit(labels) {
+        labels.filtered(|name| !is_metadata(name))
+    } else {
+        labels.without_metric_name()
     }
 }
 
@@ -168,7 +191,7 @@ pub(super) fn total_size(series: &[Series]) -> usize {
 pub(super) fn settle_names(series: &mut [Series]) {
     for one in series {
         if one.drop_name {
-            one.labels = one.labels.without_metric_name();
+            one.labels = without_metadata(&one.labels);
             one.drop_name = false;
         }
     }
@@ -217,9 +240,11 @@ pub(super) fn clash_without_names(series: &[Series]) -> bool {
         return false;
     };
     let name = first.labels.metric_name();
-    let uniform = series
-        .iter()
-        .all(|one| one.drop_name == first.drop_name && one.labels.metric_name() == name);
+    let uniform = series.iter().all(|one| {
+        one.drop_name == first.drop_name
+            && one.labels.metric_name() == name
+            && !has_type_or_unit(&one.labels)
+    });
     if uniform || !series.iter().any(|one| one.drop_name) {
         return false;
     }
