@@ -7,6 +7,7 @@ mod list;
 mod run;
 mod stack;
 mod steps;
+mod test;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
@@ -44,6 +45,9 @@ enum Command {
     Stack(stack::StackCommand),
     /// Parses everything under test and prints every error.
     Check(check::Args),
+    /// Runs unit tests of rules and routes.
+    #[command(subcommand)]
+    Test(test::TestCommand),
     /// Writes a starter project that passes as it is.
     Init(init::Args),
 }
@@ -101,6 +105,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Faults => faults::run(),
         Command::Stack(command) => stack::run(command),
         Command::Check(args) => check::run(&cli.root, &args),
+        Command::Test(command) => test::run(command),
         Command::Init(args) => init::run(&args),
     }
 }

@@ -3,8 +3,9 @@
 mod processes;
 
 use std::path::Path;
+use std::time::Duration;
 
-use fake_service::{Role, Service, ServiceConfig};
+use fake_service::{Role, ServiceConfig};
 use gameday_env::Env;
 
 use crate::failure::Failure;
@@ -20,8 +21,8 @@ pub struct Target {
 }
 
 enum Kind {
-    /// Each service is a host of the simulation; the handles keep nothing alive, they answer questions.
-    Tasks(Vec<Service>),
+    /// Each service is a host of the simulation.
+    Tasks,
     /// Each service is a process of its own.
     Processes(Processes),
 }
@@ -38,15 +39,14 @@ impl Target {
     ) -> Result<Self, Failure> {
         let kind = match options.clock {
             ClockChoice::Virtual => {
-                let mut services = Vec::new();
                 for config in configs(scenario) {
                     let name = config.name.clone();
                     let started = fake_service::start(&env.on(&name), config).await;
-                    services.push(started.map_err(|error| {
+                    started.map_err(|error| {
                         Failure::target(format!("cannot start service {name:?}: {error}"))
-                    })?);
+                    })?;
                 }
-                Kind::Tasks(services)
+                Kind::Tasks
             }
             ClockChoice::Real => {
                 Kind::Processes(Processes::start(env, &configs(scenario), options).await?)
@@ -74,7 +74,7 @@ impl Target {
     /// Ends all services.
     pub async fn stop(&mut self) {
         match &mut self.kind {
-            Kind::Tasks(_) => self
+            Kind::Tasks => self
                 .services()
                 .into_iter()
                 .for_each(|name| self.env.crash(name)),
@@ -98,9 +98,15 @@ pub fn check_service(name: &str, path: &Path) -> Result<(), Failure> {
     )
 }
 
+/// How often services send telemetry: OpenTelemetry's batch processors send every 5 s.
+const FLUSH: Duration = Duration::from_secs(5);
+
 /// The settings of the services of a scenario, what is called before what calls it.
 fn configs(_: &Scenario) -> Vec<ServiceConfig> {
     let mut configs = fake_service::topology();
     configs.reverse();
+    for config in &mut configs {
+        config.flush_interval = FLUSH;
+    }
     configs
 }

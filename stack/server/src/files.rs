@@ -311,7 +311,7 @@ fn read_or(path: &Path, fallback: &SourceText) -> Result<SourceText, String> {
     }
 }
 
-fn read(path: &Path) -> Result<SourceText, String> {
+pub(crate) fn read(path: &Path) -> Result<SourceText, String> {
     let failed = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
     let size = std::fs::metadata(path).map_err(failed)?.len();
     if size > FILE_BYTES_MAX {
@@ -328,7 +328,7 @@ fn read(path: &Path) -> Result<SourceText, String> {
 }
 
 /// The files below `folder` that match the patterns; `*` stands for anything but a slash.
-fn read_matching(folder: &Path, patterns: &[String]) -> Result<Vec<SourceText>, String> {
+pub(crate) fn read_matching(folder: &Path, patterns: &[String]) -> Result<Vec<SourceText>, String> {
     let mut found = Vec::new();
     for pattern in patterns {
         let absolute = folder.join(pattern);

@@ -21,11 +21,13 @@ mod queries;
 pub mod receive;
 pub mod relabel;
 mod rule_backend;
+mod rule_tests;
 pub mod scrape;
 mod shared;
 mod smtp;
 mod stack;
 mod tick;
+mod unit_tests;
 
 pub use files::{DEFAULT_FILES, RouteCheck, SourceText, StackFiles};
 pub use gameday_query as query;
@@ -33,6 +35,7 @@ pub use gameday_rules as rules;
 pub use notify::NotifyMode;
 pub use queries::{check_logql, check_promql, check_traceql, scale_promql};
 pub use stack::{Stack, StackAddresses, StackError, StackOptions};
+pub use unit_tests::{UnitTestOutcome, test_routes, test_rules};
 
 /// The version of Prometheus whose behaviour the stack has.
 pub const PROMETHEUS_VERSION: &str = "3.8.0";

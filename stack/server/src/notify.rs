@@ -165,7 +165,7 @@ fn record(shared: &Shared, notification: &Notification, outcome: &Outcome, paylo
     let receiver = notification.integration.receiver.clone();
     shared.count("alertmanager_notifications_total", 1);
     let kind = match outcome {
-        Outcome::Delivered => EventKind::Notified {
+        Outcome::Delivered | Outcome::DeliveredAs { .. } => EventKind::Notified {
             receiver,
             integration,
             status: notification.status().to_owned(),

@@ -2,7 +2,7 @@
 //!
 //! They are read from the folder that the environment variable CONFORMANCE_DIR names; without it the run says so and ends.
 
-#[path = "../promql/mod.rs"]
+#[path = "../../../server/src/rule_tests.rs"]
 mod promql;
 
 use std::path::{Path, PathBuf};

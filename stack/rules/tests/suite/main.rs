@@ -2,7 +2,7 @@
 
 mod files;
 mod groups;
-#[path = "../promql/mod.rs"]
+#[path = "../../../server/src/rule_tests.rs"]
 mod promql;
 mod unit_tests;
 mod world;
