@@ -616,3 +616,50 @@ fn the_same_calls_give_the_same_effects() {
     assert_eq!(play(INHIBIT), play(INHIBIT));
     assert_eq!(play(SIMPLE), play(SIMPLE));
 }
+
+#[test]
+fn without_any_timers_it_is_30s_5m_and_4h() {
+    let yaml =
+        "route: {receiver: web}\nreceivers: [{name: web, webhook_configs: [{url: 'http://web/'}]}]";
+    check(
+        yaml,
+        "at 0 fire A for 99999\nat 31 fire B for 99999",
+        15_000.0,
+        // 4h after 330 is 14730, which has to be exceeded.
+        &["30 web: A", "330 web: A B"],
+    );
+    check(
+        yaml,
+        "at 0 fire A for 99999",
+        15_000.0,
+        &["30 web: A", "14730 web: A"],
+    );
+}
+
+#[test]
+fn inhibition_comes_before_muting_and_muting_before_silences() {
+    let yaml = "
+route: {receiver: web, group_wait: 10s, group_interval: 1m, routes: [{matchers: [team=x], mute_time_intervals: [first]}]}
+inhibit_rules: [{source_matchers: [alertname=Down], target_matchers: [alertname=Slow]}]
+time_intervals: [{name: first, time_intervals: [{times: [{start_time: '00:00', end_time: '00:01'}]}]}]
+receivers: [{name: web, webhook_configs: [{url: 'http://web/'}]}]
+";
+    check(
+        yaml,
+        "at 0 silence s team=x until 100
+         at 0 fire Slow team=x for 9999
+         at 0 fire Other team=x for 9999
+         at 0 fire Down for 75",
+        200.0,
+        &[
+            "10 web: Slow inhibited",
+            "10 web: Other muted by first",
+            "10 web: Down",
+            // The interval is over, the source goes on to 75.
+            "70 web: Other silenced",
+            // And so is the silence.
+            "130 web: Other Slow",
+            "130 web: Down✓",
+        ],
+    );
+}
