@@ -32,5 +32,5 @@ pub use promql::{
 };
 pub use store::{
     AppendError, AppendStats, ExemplarSeries, Maintenance, SeriesRef, Store, StoreConfig,
-    StoreStats,
+    StoreStats, Tapped, TappedValue,
 };

@@ -15,6 +15,7 @@
 mod api;
 pub mod config;
 mod files;
+pub mod forward;
 mod host;
 mod notify;
 mod queries;

@@ -7,6 +7,7 @@ use gameday_signal::{CounterResetHint, Exemplar, Histogram, Labels, Matcher, Sam
 
 use super::index::Index;
 use super::persist::Block;
+use super::tap::{Tap, TappedValue};
 use super::{Newest, Series};
 use crate::histogram::{detect_reset, equals};
 use crate::log::Log;
@@ -127,6 +128,8 @@ pub struct Store {
     pub(super) log: Option<Log>,
     /// On the disk, the oldest first.
     pub(super) blocks: Vec<Block>,
+    /// Where appends are kept for those who send them on.
+    pub(super) tap: Option<Tap>,
 }
 
 impl Store {
@@ -213,6 +216,12 @@ impl Store {
             };
             log.sample(reference.number, series.labels(), sample);
         }
+        if taken
+            && let Some(tap) = &mut self.tap
+            && let Some(series) = &self.slots[reference.number as usize].series
+        {
+            tap.push(series.labels(), timestamp_ms, TappedValue::Float(value));
+        }
         self.count(timestamp_ms, result)
     }
 
@@ -252,6 +261,14 @@ impl Store {
         {
             log.histogram(reference.number, series.labels(), timestamp_ms, histogram);
         }
+        if taken
+            && let Some(tap) = &mut self.tap
+            && let Some(series) = &self.slots[reference.number as usize].series
+            && let Some(histogram) = series.histogram_at(timestamp_ms)
+        {
+            let value = TappedValue::Histogram(Arc::clone(histogram));
+            tap.push(series.labels(), timestamp_ms, value);
+        }
         self.count(timestamp_ms, result)?;
         Ok(reference)
     }
@@ -275,6 +292,13 @@ impl Store {
             .map_or(timestamp_ms, gameday_signal::Timestamp::as_millis);
         if let Some(log) = &mut self.log {
             log.exemplar(reference.number, labels, timestamp_ms, &exemplar);
+        }
+        if let Some(tap) = &mut self.tap {
+            tap.push(
+                labels,
+                timestamp_ms,
+                TappedValue::Exemplar(exemplar.clone()),
+            );
         }
         if let Ok(series) = self.series_mut(reference) {
             series.push_exemplar(timestamp_ms, exemplar, limit);

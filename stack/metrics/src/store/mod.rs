@@ -8,6 +8,7 @@ mod memory;
 mod persist;
 mod series;
 mod summary;
+mod tap;
 
 pub(crate) use series::{Newest, Series};
 pub(crate) use summary::{Summary, WindowTotals};
@@ -16,3 +17,4 @@ pub use durable::Maintenance;
 pub use memory::{
     AppendError, AppendStats, ExemplarSeries, SeriesRef, Store, StoreConfig, StoreStats,
 };
+pub use tap::{Tapped, TappedValue};
