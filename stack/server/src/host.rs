@@ -11,6 +11,7 @@ use gameday_wire::PushStream;
 use gameday_wire::otlp::MetricOptions;
 use tokio::sync::Notify;
 
+use crate::forward::ForwardHost;
 use crate::receive::{Outcome, Pushgateway, ReceiveHost};
 use crate::scrape::{ScrapeHost, Scraper};
 use crate::shared::Shared;
@@ -86,6 +87,26 @@ impl ReceiveHost for Host {
     }
 
     fn count(&self, name: &'static str, by: u64) {
+        self.0.count(name, by);
+    }
+}
+
+impl ForwardHost for Host {
+    fn with_store<R>(&self, visit: impl FnOnce(&mut Store) -> R) -> R {
+        visit(&mut self.0.metrics())
+    }
+
+    fn known_metadata(&self) -> BTreeMap<String, MetricMetadata> {
+        let mut known = self.0.pushed_metadata().clone();
+        for (family, mut words) in self.0.scraper().metadata() {
+            if !words.is_empty() {
+                known.insert(family, words.swap_remove(0));
+            }
+        }
+        known
+    }
+
+    fn count_forwarded(&self, name: &'static str, by: u64) {
         self.0.count(name, by);
     }
 }

@@ -12,6 +12,7 @@ use http::Request;
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use crate::forward::{self, Delivery, deliveries};
 use crate::host::Host;
 use crate::notify::{NotifyMode, deliver};
 use crate::rule_backend::MetricsBackend;
@@ -22,8 +23,6 @@ use crate::shared::Shared;
 const ALERT_QUEUE_MAX: usize = 10_000;
 /// Alerts in one post; Prometheus' maximum batch.
 const ALERT_BATCH_MAX: usize = 256;
-/// Prometheus' timeout for a post of alerts.
-const ALERT_POST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Rules of a slot are evaluated this much later, with the time of the slot: what is scraped at the same moment is in the store by
 /// then, as far as the network is fast. Prometheus leaves that order to the hashes of names.
 const SCRAPES_FIRST: Duration = Duration::from_millis(10);
@@ -37,6 +36,14 @@ pub(crate) fn start(shared: &Arc<Shared>, notify: NotifyMode) {
     prometheus.spawn(scrape::run(
         prometheus.clone(),
         Host(Arc::clone(shared)),
+        shared.files().folder(),
+    ));
+    let config = shared.files().prometheus_config().unwrap_or_default();
+    prometheus.spawn(forward::run(
+        prometheus.clone(),
+        Host(Arc::clone(shared)),
+        config.remote_write.clone(),
+        config.external_labels().clone(),
         shared.files().folder(),
     ));
     prometheus.spawn(rules(prometheus.clone(), Arc::clone(shared), sender));
@@ -98,39 +105,32 @@ async fn post_alerts(env: Env, shared: Arc<Shared>, mut waiting: mpsc::Receiver<
         if waiting.recv_many(&mut batch, ALERT_BATCH_MAX).await == 0 {
             return;
         }
-        let addresses = alertmanager_urls(&shared);
-        let body = Bytes::from(json!(batch.iter().map(posted).collect::<Vec<_>>()).to_string());
-        for url in addresses {
-            shared.count("prometheus_notifications_sent_total", batch.len() as u64);
-            if let Err(error) = post(&client, &url, body.clone()).await {
+        let (config, folder) = {
+            let files = shared.files();
+            (files.prometheus_config(), files.folder())
+        };
+        // A file that has become invalid is told by the reload; what was sent before is sent again by the rules.
+        let Ok(config) = config else { continue };
+        let read = |file: &str| std::fs::read_to_string(folder.join(file));
+        for delivery in deliveries(&config, &batch) {
+            let count = delivery.alerts.len() as u64;
+            if count == 0 {
+                continue;
+            }
+            shared.count("prometheus_notifications_sent_total", count);
+            let sent = match delivery.http.authorization_header(&read) {
+                Ok(authorization) => post(&client, &delivery, authorization.as_deref()).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = sent {
                 // Lost alerts are sent again by the rules' resend delay, as in Prometheus.
-                shared.count("prometheus_notifications_errors_total", batch.len() as u64);
+                shared.count("prometheus_notifications_errors_total", count);
                 env.record(EventKind::Note {
-                    text: format!("alerts could not be sent to {url}: {error}"),
+                    text: format!("alerts could not be sent to {}: {error}", delivery.url),
                 });
             }
         }
     }
-}
-
-pub(crate) fn alertmanager_urls(shared: &Shared) -> Vec<String> {
-    let files = shared.files();
-    let Ok(config) = files.prometheus_config() else {
-        return Vec::new();
-    };
-    let managers = config.alerting.alertmanagers.iter();
-    managers
-        .flat_map(|own| {
-            let targets = own.static_configs.iter().flat_map(|group| &group.targets);
-            targets.map(move |target| {
-                format!(
-                    "{}://{target}{}/api/v2/alerts",
-                    own.scheme,
-                    own.path_prefix.trim_end_matches('/')
-                )
-            })
-        })
-        .collect()
 }
 
 fn posted(alert: &Alert) -> serde_json::Value {
@@ -143,13 +143,21 @@ fn posted(alert: &Alert) -> serde_json::Value {
     })
 }
 
-async fn post(client: &HttpClient, url: &str, body: Bytes) -> Result<(), String> {
-    let request = Request::post(url)
-        .header("content-type", "application/json")
-        .body(body)
+async fn post(
+    client: &HttpClient,
+    delivery: &Delivery,
+    authorization: Option<&str>,
+) -> Result<(), String> {
+    let body = json!(delivery.alerts.iter().map(posted).collect::<Vec<_>>()).to_string();
+    let mut request = Request::post(&delivery.url).header("content-type", "application/json");
+    if let Some(value) = authorization {
+        request = request.header("authorization", value);
+    }
+    let request = request
+        .body(Bytes::from(body))
         .map_err(|error| error.to_string())?;
     let answer = client
-        .send(request, ALERT_POST_TIMEOUT)
+        .send(request, delivery.timeout)
         .await
         .map_err(|error| error.to_string())?;
     if answer.status().is_success() {

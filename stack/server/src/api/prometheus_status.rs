@@ -269,7 +269,8 @@ async fn metadata(State(shared): State<Arc<Shared>>, params: Params) -> Response
 }
 
 async fn alertmanagers(State(shared): State<Arc<Shared>>) -> Response {
-    let urls = crate::tick::alertmanager_urls(&shared);
+    let config = shared.files().prometheus_config().unwrap_or_default();
+    let urls = crate::forward::alertmanager_urls(&config);
     let active: Vec<Value> = urls.iter().map(|url| json!({"url": url})).collect();
     success(&json!({"activeAlertmanagers": active, "droppedAlertmanagers": []}))
 }
