@@ -145,7 +145,10 @@ pub(crate) fn failure(kind: ErrorType, message: impl Into<String>) -> Response {
 /// A time as Prometheus takes it: seconds with a fraction, or RFC 3339.
 pub(crate) fn parse_time(text: &str) -> Option<Timestamp> {
     match text.parse::<f64>() {
-        Ok(secs) if secs.is_finite() => Some(Timestamp::from_secs_f64(secs)),
+        // Rounded to milliseconds, as Prometheus does: a double has no exact nanoseconds.
+        Ok(secs) if secs.is_finite() => {
+            Some(Timestamp::from_millis((secs * 1000.0).round() as i64))
+        }
         Ok(_) => None,
         Err(_) => text.parse::<jiff::Timestamp>().ok().map(|at| {
             Timestamp::from_nanos(i64::try_from(at.as_nanosecond()).unwrap_or(
