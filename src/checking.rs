@@ -104,8 +104,8 @@ impl Checker<'_> {
         self.report
     }
 
-    fn error(&mut self, error: impl ToString) {
-        self.report.errors.push(error.to_string());
+    fn error(&mut self, error: impl Into<String>) {
+        self.report.errors.push(error.into());
     }
 
     fn game_day(&mut self, name: &str) {
@@ -113,10 +113,10 @@ impl Checker<'_> {
         let path = self.root.join("features").join(format!("{name}.feature"));
         let feature = match read_feature(&path) {
             Ok(feature) => feature,
-            Err(failure) => return self.error(failure),
+            Err(failure) => return self.error(failure.to_string()),
         };
         if let Err(failure) = check_steps(&feature, &path) {
-            self.error(failure);
+            self.error(failure.to_string());
         }
         let Some(own) = game_day_of(&feature) else {
             return self.error(format!(
@@ -126,11 +126,11 @@ impl Checker<'_> {
         };
         let scenario = match Scenario::load(self.root, own) {
             Ok(scenario) => scenario,
-            Err(failure) => return self.error(failure),
+            Err(failure) => return self.error(failure.to_string()),
         };
         let files = match scenario.stack_files() {
             Ok(files) => files,
-            Err(failure) => return self.error(failure),
+            Err(failure) => return self.error(failure.to_string()),
         };
         self.scenario(&scenario);
         let rules = self.files(&scenario, &files);
@@ -141,7 +141,7 @@ impl Checker<'_> {
         let path = scenario.path.display().to_string();
         for (name, fault) in &scenario.settings.faults {
             if let Err(failure) = check_service(&fault.service, &scenario.path) {
-                self.error(failure);
+                self.error(failure.to_string());
                 continue;
             }
             let Ok(role) = fault.service.parse::<Role>() else {
@@ -346,7 +346,11 @@ impl Checker<'_> {
                             "{place}: unknown {}: {name:?}",
                             word.trim_start_matches("the ")
                         ));
-                        self.error(failure.did_you_mean(name, known.iter().copied()));
+                        self.error(
+                            failure
+                                .did_you_mean(name, known.iter().copied())
+                                .to_string(),
+                        );
                     }
                     if word == "alert"
                         && (value.contains("be firing") || value.contains("have fired"))

@@ -288,6 +288,10 @@ impl cucumber::World for World {
 
 /// Plays whatever step the words mean. A step that does not hold panics, which is how cucumber is told; the world keeps the
 /// reason.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "this is the shape of cucumber's step functions"
+)]
 fn dispatch(world: &mut World, context: Context) -> LocalBoxFuture<'_, ()> {
     let outcome = play_step(world, &context.step);
     if let Err(error) = outcome {

@@ -99,7 +99,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
-        Command::Run(args) => run::run(&cli.root, args),
+        Command::Run(args) => run::run(&cli.root, &args),
         Command::List => list::run(&cli.root),
         Command::Steps => steps::run(),
         Command::Faults => faults::run(),

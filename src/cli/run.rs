@@ -56,7 +56,7 @@ fn parse_speed(text: &str) -> Result<f64, String> {
     }
 }
 
-pub(super) fn run(root: &Path, args: Args) -> Result<ExitCode, Failure> {
+pub(super) fn run(root: &Path, args: &Args) -> Result<ExitCode, Failure> {
     if args.clock == ClockChoice::Real && args.speed.is_some() {
         return Err(Failure::usage(
             "--speed holds virtual time back; the real clock has a speed of its own",

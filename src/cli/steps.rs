@@ -12,7 +12,7 @@ pub(super) fn run() -> Result<ExitCode, Failure> {
         (StepKind::When, "When"),
         (StepKind::Then, "Then"),
     ] {
-        say(format!("{word}"))?;
+        say(word)?;
         for step in steps::all().filter(|step| step.kind == kind) {
             say(format!("  {}", step.pattern))?;
             say(format!("      {}", step.doc))?;

@@ -439,7 +439,7 @@ impl Apis {
                 });
             }
         }
-        lines.sort_by(|a, b| b.at.cmp(&a.at));
+        lines.sort_by_key(|line| std::cmp::Reverse(line.at));
         Ok(lines)
     }
 
@@ -465,7 +465,7 @@ impl Apis {
                 }
             }
         }
-        spans.sort_by(|a, b| (a.start, a.span_id).cmp(&(b.start, b.span_id)));
+        spans.sort_by_key(|span| (span.start, span.span_id));
         Ok(if spans.is_empty() { None } else { Some(spans) })
     }
 

@@ -126,7 +126,6 @@ pub(crate) fn success(data: &Value) -> Response {
 pub(crate) enum ErrorType {
     BadData,
     Execution,
-    NotFound,
 }
 
 /// Prometheus' envelope of an error.
@@ -134,7 +133,6 @@ pub(crate) fn failure(kind: ErrorType, message: impl Into<String>) -> Response {
     let (status, name) = match kind {
         ErrorType::BadData => (StatusCode::BAD_REQUEST, "bad_data"),
         ErrorType::Execution => (StatusCode::UNPROCESSABLE_ENTITY, "execution"),
-        ErrorType::NotFound => (StatusCode::NOT_FOUND, "not_found"),
     };
     json_answer(
         status,

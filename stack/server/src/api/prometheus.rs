@@ -147,11 +147,17 @@ fn answer(mut output: QueryOutput, limit: Option<usize>) -> Response {
     out.push('}');
     for (name, notes) in [("warnings", &warnings), ("infos", &output.infos)] {
         if !notes.is_empty() {
-            out.push_str(&format!(",\"{name}\":{}", json!(notes)));
+            append(&mut out, format_args!(",\"{name}\":{}", json!(notes)));
         }
     }
     out.push('}');
     json_bytes(StatusCode::OK, out)
+}
+
+fn append(out: &mut String, text: std::fmt::Arguments<'_>) {
+    use std::fmt::Write;
+    // Writing to a String cannot fail.
+    let _ = out.write_fmt(text);
 }
 
 fn write_result(out: &mut String, value: &PromValue) {
@@ -162,7 +168,7 @@ fn write_result(out: &mut String, value: &PromValue) {
         } => {
             out.push_str("\"scalar\",\"result\":[");
             push_time(out, *timestamp_ms);
-            out.push_str(&format!(",\"{}\"]", format_value(*value)));
+            append(out, format_args!(",\"{}\"]", format_value(*value)));
         }
         PromValue::String { timestamp_ms, text } => {
             out.push_str("\"string\",\"result\":[");
@@ -209,7 +215,7 @@ fn write_result(out: &mut String, value: &PromValue) {
                     if points.peek().is_none() {
                         continue;
                     }
-                    out.push_str(&format!(",\"{name}\":["));
+                    append(out, format_args!(",\"{name}\":["));
                     for (index, point) in points.enumerate() {
                         if index > 0 {
                             out.push(',');
@@ -242,7 +248,7 @@ fn write_point(out: &mut String, timestamp_ms: i64, value: &SampleValue) {
     out.push('[');
     push_time(out, timestamp_ms);
     match value {
-        SampleValue::Float(value) => out.push_str(&format!(",\"{}\"]", format_value(*value))),
+        SampleValue::Float(value) => append(out, format_args!(",\"{}\"]", format_value(*value))),
         SampleValue::Histogram(histogram) => {
             let buckets: Vec<Value> = gameday_metrics::buckets(histogram)
                 .iter()
@@ -268,7 +274,7 @@ fn write_point(out: &mut String, timestamp_ms: i64, value: &SampleValue) {
             if !buckets.is_empty() {
                 body["buckets"] = Value::Array(buckets);
             }
-            out.push_str(&format!(",{body}]"));
+            append(out, format_args!(",{body}]"));
         }
     }
 }
