@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use fake_service::Level;
 use gameday_server::StackFiles;
 use gameday_signal::{Timestamp, parse_duration};
 use http::Method;
@@ -47,6 +48,12 @@ pub struct Settings {
     pub seed: u64,
     /// The load.
     pub load: LoadSettings,
+    /// How much telemetry the services send.
+    #[serde(default)]
+    pub services: ServiceSettings,
+    /// What is scraped beside the services; node exporters run in every game day.
+    #[serde(default)]
+    pub exporters: ExporterSettings,
     /// The folder with prometheus.yml, alertmanager.yml and rules, relative to the scenario; the embedded defaults where none is
     /// given.
     #[serde(default)]
@@ -85,6 +92,36 @@ pub struct LoadSettings {
     pub timeout: Duration,
     /// What is asked for.
     pub mix: Vec<MixSettings>,
+}
+
+/// How much telemetry the services send; what is not given is as the topology has it (everything).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceSettings {
+    /// The share of traces that are recorded, 0 to 1.
+    #[serde(default)]
+    pub sampling_ratio: Option<f64>,
+    /// Of the log lines of ordinary requests, every so manieth is written; 0 for none.
+    #[serde(default)]
+    pub access_log_every: Option<u32>,
+    /// The lowest level of log lines.
+    #[serde(default, deserialize_with = "optional_level")]
+    pub log_level: Option<Level>,
+    /// How often telemetry is sent.
+    #[serde(default, deserialize_with = "optional_duration")]
+    pub flush_interval: Option<Duration>,
+}
+
+/// The exporters of a game day.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExporterSettings {
+    /// The blackbox.yml of a blackbox exporter at `blackbox:9115`, relative to the scenario.
+    #[serde(default)]
+    pub blackbox: Option<PathBuf>,
+    /// The repository (`owner/name`) of a DORA exporter at `dora-exporter:8000`, with a double of the GitHub API that steps drive.
+    #[serde(default)]
+    pub dora: Option<String>,
 }
 
 /// A swing of the rate.
@@ -240,6 +277,11 @@ fn optional_duration<'de, D: Deserializer<'de>>(
     duration(deserializer).map(Some)
 }
 
+fn optional_level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Level>, D::Error> {
+    let level = String::deserialize(deserializer)?.parse();
+    level.map(Some).map_err(D::Error::custom)
+}
+
 fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_rfc3339(&text).ok_or_else(|| {
@@ -383,6 +425,26 @@ impl Scenario {
                     format!("{:?} is no HTTP method", entry.method),
                 );
             }
+        }
+        if let Some(ratio) = settings.services.sampling_ratio
+            && !(0.0..=1.0).contains(&ratio)
+        {
+            return invalid(
+                "sampling_ratio",
+                format!("sampling_ratio is {ratio}: expected 0 to 1"),
+            );
+        }
+        if let Some(repository) = &settings.exporters.dora
+            && repository
+                .split('/')
+                .filter(|part| !part.is_empty())
+                .count()
+                != 2
+        {
+            return invalid(
+                "dora",
+                format!("{repository:?} is no repository: expected owner/name"),
+            );
         }
         for slo in &settings.slos {
             if !(0.0..1.0).contains(&slo.objective) {

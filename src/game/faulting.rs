@@ -65,6 +65,14 @@ impl Game {
                 format!("it touched none of {} requests", window.sent),
             ));
         }
+        if !self.faults.is_empty() {
+            // What the others do would be taken for this one's; the last one to go proves it for all.
+            return Ok(format!(
+                "it touched {} requests; {} other faults are still in force",
+                report.touched,
+                self.faults.len()
+            ));
+        }
         let evidence = self.prove_gone(name, &settings)?;
         Ok(format!(
             "it touched {} requests; {evidence}",

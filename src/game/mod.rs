@@ -6,8 +6,10 @@
 //! ```
 
 mod closing;
+mod delivering;
 mod drilling;
 mod faulting;
+mod messages;
 mod progress;
 mod waiting;
 mod watching;
@@ -24,9 +26,9 @@ use gameday_signal::{Event, EventKind, Labels, Timestamp};
 
 use crate::faults::FaultGuard;
 use crate::load::{Load, Window};
-use crate::receivers::{Message, Receivers};
+use crate::receivers::Receivers;
 use crate::scenario::Scenario;
-use crate::target::Target;
+use crate::target::{Exporters, Target};
 use crate::timeline::DrillDown;
 use crate::verify::{ActiveAlert, AlertRule, ApiAddresses, Apis, ManagedAlert, VectorSample};
 use crate::world::{ClockChoice, RunOptions, StepError};
@@ -40,6 +42,7 @@ pub struct Game {
     faults: Vec<FaultGuard>,
     load: Option<Load>,
     target: Target,
+    exporters: Exporters,
     stack: Stack,
     receivers: Receivers,
     apis: Apis,
@@ -112,7 +115,7 @@ impl Game {
         let env = sim.env().clone();
         let flags = Flags::default();
         let parts = sim.block_on(start_parts(&env, &scenario, &files, options))?;
-        let (receivers, stack, target, apis) = parts;
+        let (receivers, stack, target, exporters, apis) = parts;
         let rules = sim.block_on(apis.alert_rules())?;
         let load = Load::start(&env, scenario.load_spec(), scenario.bad_events());
         let now = env.now();
@@ -120,6 +123,7 @@ impl Game {
             faults: Vec::new(),
             load: Some(load),
             target,
+            exporters,
             stack,
             receivers,
             apis,
@@ -472,41 +476,6 @@ impl Game {
             .collect()
     }
 
-    /// The messages to that receiver.
-    pub fn messages_to(&self, receiver: &str) -> Vec<Message> {
-        self.receivers
-            .accepted()
-            .into_iter()
-            .filter(|message| message.receiver == receiver)
-            .collect()
-    }
-
-    /// What a receiver got, in a line, for a step that wanted something else.
-    pub fn describe_messages(&self, receiver: &str) -> String {
-        let messages = self.messages_to(receiver);
-        if messages.is_empty() {
-            let others = self.receivers.accepted().len();
-            return format!("{receiver} got no message ({others} went to other receivers)");
-        }
-        let of = |message: &Message| {
-            let text: String = message
-                .readable()
-                .split_whitespace()
-                .collect::<Vec<_>>()
-                .join(" ");
-            format!(
-                "{}: {}",
-                message.at,
-                text.chars().take(120).collect::<String>()
-            )
-        };
-        format!(
-            "{receiver} got {}: {}",
-            messages.len(),
-            messages.iter().map(of).collect::<Vec<_>>().join("; ")
-        )
-    }
-
     /// The text of the runbook that an alert names.
     pub fn runbook(&self, url: &str) -> Option<String> {
         self.scenario.runbook(url)
@@ -559,7 +528,7 @@ async fn tokio_select<F: Future>(
     }
 }
 
-type Parts = (Receivers, Stack, Target, Apis);
+type Parts = (Receivers, Stack, Target, Exporters, Apis);
 
 async fn start_parts(
     env: &Env,
@@ -583,6 +552,7 @@ async fn start_parts(
         .await
         .map_err(|error| StepError::from(crate::failure::Failure::scenario(error.to_string())))?;
     let target = Target::start(env, scenario, options).await?;
+    let exporters = Exporters::start(env, scenario, options.compress).await?;
     let addresses = stack.addresses();
     let api_addresses = ApiAddresses {
         prometheus: format!("http://{}", addresses.prometheus),
@@ -590,5 +560,6 @@ async fn start_parts(
         loki: format!("http://{}", addresses.loki),
         tempo: format!("http://{}", addresses.tempo),
     };
-    Ok((receivers, stack, target, Apis::new(env, api_addresses)))
+    let apis = Apis::new(env, api_addresses);
+    Ok((receivers, stack, target, exporters, apis))
 }

@@ -9,6 +9,7 @@
 
 mod alerts;
 mod arguments;
+mod deliveries;
 mod drill_down;
 mod notifications;
 mod objectives;
@@ -51,6 +52,7 @@ pub struct StepDef {
 pub fn all() -> impl Iterator<Item = &'static StepDef> {
     [
         phases::STEPS,
+        deliveries::STEPS,
         alerts::STEPS,
         notifications::STEPS,
         objectives::STEPS,

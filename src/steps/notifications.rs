@@ -25,9 +25,9 @@ pub(super) const STEPS: &[StepDef] = &[
     },
     StepDef {
         kind: StepKind::Then,
-        pattern: "receiver {string} should be told that it is resolved( within {duration})",
+        pattern: "receiver {string} should be told that it is resolved( within {duration})(, with its duration)",
         example: "receiver \"slack\" should be told that it is resolved",
-        doc: "The receiver gets a message that says that the alert of the last step is resolved, within 6 minutes (one group_interval of Alertmanager's default and a minute) unless another limit is given.",
+        doc: "The receiver gets a message that says that the alert of the last step is resolved, within 6 minutes (one group_interval of Alertmanager's default and a minute) unless another limit is given; with the rest, the message tells how long the alert fired.",
         play: resolved,
     },
     StepDef {
@@ -170,6 +170,7 @@ fn resolved(world: &mut World, arguments: &Arguments) -> Result<String, StepErro
     } else {
         RESOLVED_LIMIT
     };
+    let words = world.step_text.clone();
     let game = world.game()?;
     let focus = game.focus()?;
     let from = game.now();
@@ -180,11 +181,25 @@ fn resolved(world: &mut World, arguments: &Arguments) -> Result<String, StepErro
         None,
         limit,
     )? {
-        Some(message) => Ok(format!(
-            "told at {}, {} after it fired",
-            message.at,
-            format_duration(message.at.since(focus.fired_at))
-        )),
+        Some(message) => {
+            let mut shown = String::new();
+            if words.ends_with(", with its duration") {
+                let lasted = game.lasted(&focus).unwrap_or_default();
+                // The wall clock has fractions of seconds, which every template rounds in its own way.
+                if game.is_virtual() && !message.shows(&go_duration(lasted)) {
+                    return Err(StepError::failed(
+                        format!("the message to tell that it lasted {}", go_duration(lasted)),
+                        excerpt(&message.readable()),
+                    ));
+                }
+                shown = format!(", showing that it lasted {}", go_duration(lasted));
+            }
+            Ok(format!(
+                "told at {}, {} after it fired{shown}",
+                message.at,
+                format_duration(message.at.since(focus.fired_at))
+            ))
+        }
         None => {
             let waited = format_duration(game.now().since(from));
             let expected = format!(
@@ -252,6 +267,16 @@ fn count(world: &mut World, arguments: &Arguments) -> Result<String, StepError> 
             format!("{wanted} messages to {receiver}"),
             game.describe_messages(receiver),
         ))
+    }
+}
+
+/// A duration of whole seconds as templates print it (Go's `time.Duration`): `8m15s`.
+fn go_duration(duration: Duration) -> String {
+    let secs = duration.as_secs();
+    match (secs / 3600, secs / 60 % 60, secs % 60) {
+        (0, 0, secs) => format!("{secs}s"),
+        (0, minutes, secs) => format!("{minutes}m{secs}s"),
+        (hours, minutes, secs) => format!("{hours}h{minutes}m{secs}s"),
     }
 }
 

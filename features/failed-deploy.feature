@@ -1,0 +1,59 @@
+Feature: Failed deploy
+
+  A change that fails must be heard of by the team, whether it fails in the pipeline or in production, and the figures must tell how
+  long the repair took.
+
+  The times are arithmetic. The DORA exporter asks every minute, is scraped every 15 seconds, and ChangeFailureRateHigh holds for
+  1 minute: 2.5 minutes at most after the failure. One failure after five good changes is 1 of 6 = 16.7 %, over the limit of 15 %;
+  the repair makes it 1 of 7 = 14.3 %. A version that fails 40 % of the orders passes 7.2 % of the hour so far after 30 quiet minutes
+  in 0.4 * x / (36 + x) = 0.072, that is 7.9 minutes, and 2 more for `for`.
+
+  Background:
+    Given the game day "failed-deploy"
+
+  Scenario: a pipeline run fails, and the next one repairs it
+    Given 5 changes went live in the last 5 days
+    And the stack is quiet for 10 minutes
+    When a pipeline run fails
+    Then alert "ChangeFailureRateHigh" should be firing within 3 minutes with
+      | severity   | warning   |
+      | repository | acme/shop |
+    And receiver "slack" should be notified of it once within 1 minute, with its value, dashboard and runbook
+    And the query 'dora_open_failure_seconds' should exceed 60 within 2 minutes
+    And the query 'sum(rate(http_requests_total{status_code=~"5.."}[5m])) or vector(0)' should fall below 0.001 within 15 seconds
+    And the runbook of "ChangeFailureRateHigh" should exist with every required section
+    When the page is acknowledged
+    And a change goes live
+    Then alert "ChangeFailureRateHigh" should resolve within 2 minutes
+    And receiver "slack" should be told that it is resolved, with its duration
+    And the query 'dora_open_failure_seconds' should fall below 1 within 1 minute
+    And the query 'dora_time_to_restore_seconds{window="7d"}' should exceed 60 within 1 minute
+    And the query 'dora_time_to_restore_seconds{window="7d"}' should fall below 3600 within 1 minute
+    And no other alert should have fired
+
+  Scenario: a bad version goes live and is rolled back
+    Given 4 changes went live in the last 4 days
+    And the stack is quiet for 30 minutes
+    When a change goes live
+    And fault "bad-release" is injected
+    Then alert "AvailabilityFastBurn" should be firing within 11 minutes with
+      | severity | critical |
+      | service  | checkout |
+    And receiver "slack" should be notified of it once within 1 minute, with its value, dashboard and runbook
+    And receiver "incident-log" should be notified of it once within 1 minute, with its value, dashboard and runbook
+    And the query 'count by (version) (service_info{service="checkout", version="1.1.0"})' should exceed 0 within 15 seconds
+    # The criterion of the runbook: errors passed 1 % of the requests since the last change went live.
+    And the query 'sum(rate(http_requests_total{service="checkout", status_code=~"5.."}[5m])) / sum(rate(http_requests_total{service="checkout"}[5m]))' should exceed 0.01 within 15 seconds
+    And the runbook of "AvailabilityFastBurn" should exist with every required section
+    When the page is acknowledged
+    And the last change is rolled back
+    And fault "bad-release" is cleared
+    Then alert "AvailabilityFastBurn" should resolve within 6 minutes
+    And receiver "slack" should be told that it is resolved, with its duration
+    And the SLI of "checkout-availability" should be back within 6 minutes
+    And alert "ChangeFailureRateHigh" should be firing within 12 minutes
+    And receiver "slack" should be notified of it once within 1 minute, with its value, dashboard and runbook
+    And the query 'dora_changes{outcome="rolled_back"}' should exceed 0 within 1 minute
+    And the query 'dora_time_to_restore_seconds{window="7d"}' should exceed 60 within 1 minute
+    And the query 'dora_time_to_restore_seconds{window="7d"}' should fall below 3600 within 1 minute
+    And no other alert should have fired

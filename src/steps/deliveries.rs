@@ -1,0 +1,88 @@
+//! Steps that crash and restart services and send changes through the pipeline.
+
+use gameday_exporters::github::Outcome;
+
+use super::{Arguments, StepDef, StepKind};
+use crate::world::{StepError, World};
+
+pub(super) const STEPS: &[StepDef] = &[
+    StepDef {
+        kind: StepKind::When,
+        pattern: "service {string} crashes",
+        example: "service \"checkout\" crashes",
+        doc: "Ends the process of a service without a goodbye. Its machine stays, with its node exporter. The limits of the next steps count from here.",
+        play: crash,
+    },
+    StepDef {
+        kind: StepKind::When,
+        pattern: "service {string} is restarted",
+        example: "service \"checkout\" is restarted",
+        doc: "Starts a service again that has crashed, as it was started at first.",
+        play: restart,
+    },
+    StepDef {
+        kind: StepKind::Given,
+        pattern: "{number} changes went live in the last {duration}",
+        example: "5 changes went live in the last 5 days",
+        doc: "Gives the pipeline a past: so many changes that went live, spread evenly. Needs `exporters: {dora: owner/name}` in scenario.yaml.",
+        play: past_changes,
+    },
+    StepDef {
+        kind: StepKind::When,
+        pattern: "a pipeline run fails",
+        example: "a pipeline run fails",
+        doc: "A commit is pushed, and five minutes later its pipeline has failed: nothing is deployed. The limits of the next steps count from the failure.",
+        play: fails,
+    },
+    StepDef {
+        kind: StepKind::When,
+        pattern: "a change goes live",
+        example: "a change goes live",
+        doc: "A commit is pushed, built for five minutes and deployed in one more. The limits of the next steps count from the moment at which it is live.",
+        play: goes_live,
+    },
+    StepDef {
+        kind: StepKind::When,
+        pattern: "the last change is rolled back",
+        example: "the last change is rolled back",
+        doc: "The last good version before the live one is deployed again, within a minute.",
+        play: rolled_back,
+    },
+];
+
+fn crash(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
+    world.game()?.crash(arguments.text(0))?;
+    Ok(format!("{} is gone", arguments.text(0)))
+}
+
+fn restart(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
+    world.game()?.restart(arguments.text(0))?;
+    Ok(format!("{} is back", arguments.text(0)))
+}
+
+fn past_changes(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
+    let count = arguments.number(0)?;
+    if count.fract() != 0.0 || !(1.0..=1000.0).contains(&count) {
+        return Err(StepError::invalid(format!(
+            "{count} changes: expected a whole number from 1 to 1000"
+        )));
+    }
+    let over = arguments.duration(1)?;
+    world.game()?.past_changes(count as u32, over)?;
+    Ok(format!("{count} changes"))
+}
+
+fn fails(world: &mut World, _: &Arguments) -> Result<String, StepError> {
+    let sha = world.game()?.change(Outcome::Failure)?;
+    Ok(format!("the pipeline of {sha} has failed"))
+}
+
+fn goes_live(world: &mut World, _: &Arguments) -> Result<String, StepError> {
+    let sha = world.game()?.change(Outcome::Success)?;
+    Ok(format!("{sha} is live"))
+}
+
+fn rolled_back(world: &mut World, _: &Arguments) -> Result<String, StepError> {
+    let sha = world.game()?.roll_back()?;
+    Ok(format!("{sha} is deployed again"))
+}
