@@ -1,9 +1,9 @@
 Feature: Steady state
 
-  Twenty-four hours of ordinary traffic, between half of the rate at night and one and a half of it at noon, must not raise a single
+  Twenty-four hours of ordinary traffic, ebbing to half of the rate and swelling to one and a half of it, must not raise a single
   alert: what pages on a quiet day is ignored on a bad one.
 
-  The thresholds are far away: the traffic of an hour changes by less than a tenth and TrafficDropped wants three quarters; no
+  The thresholds are far away: the traffic of an hour changes by less than a third and TrafficDropped wants three quarters; no
   request fails; of a hundred requests fewer than one may take longer than 500 ms and none does.
 
   Scenario: nobody is woken on an ordinary day
