@@ -53,7 +53,12 @@ pub(super) fn run(command: StackCommand) -> Result<ExitCode, Failure> {
             compress: None,
             external_url,
         };
-        // The names of the embedded configuration lead to the servers of this stack.
+        // A configuration of game days names the servers by their hosts: those names lead to the servers of this stack.
+        for (name, address) in StackAddresses::named().all().into_iter().zip(addresses.all()) {
+            if let Ok(ip) = address.host.parse::<std::net::IpAddr>() {
+                env.net().assign(name, std::net::SocketAddr::new(ip, address.port));
+            }
+        }
         let stack = Stack::start(&env, &files, options)
             .await
             .map_err(|error| match error {
