@@ -11,7 +11,12 @@ use gameday::RunOptions;
 fn cpu_secs() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
-    let field = |index: usize| after_name.split(' ').nth(index).and_then(|text| text.parse::<f64>().ok());
+    let field = |index: usize| {
+        after_name
+            .split(' ')
+            .nth(index)
+            .and_then(|text| text.parse::<f64>().ok())
+    };
     // The name is field 2, so field 14 is the 12th after it.
     (field(11).unwrap_or_default() + field(12).unwrap_or_default()) / 100.0
 }
@@ -33,7 +38,8 @@ fn play(requests_per_second: f64) -> f64 {
     let root = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("six-hours");
     write_game_day(&root, requests_per_second);
     let before = cpu_secs();
-    let played = gameday::play_named(&RunOptions::new(&root), "six-hours").expect("it can be played");
+    let played =
+        gameday::play_named(&RunOptions::new(&root), "six-hours").expect("it can be played");
     gameday::assert_held(&played);
     cpu_secs() - before
 }
@@ -44,5 +50,9 @@ fn main() {
     let full = play(10.0);
     println!("six virtual hours at 10 requests/s: {full:.2} s of CPU (at most 6 s are the goal)");
     println!("  scrapes and rules alone:          {idle:.2} s");
-    println!("  216,000 requests with telemetry:  {:.2} s ({:.1} µs each)", full - idle, (full - idle) / 0.216);
+    println!(
+        "  216,000 requests with telemetry:  {:.2} s ({:.1} µs each)",
+        full - idle,
+        (full - idle) / 0.216
+    );
 }

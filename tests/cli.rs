@@ -13,7 +13,9 @@ const FEATURE: &str = "Feature: small\n  Scenario: one\n    Given the game day \
 
 impl Project {
     fn new(name: &str) -> Self {
-        let root = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cli").join(name);
+        let root = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+            .join("cli")
+            .join(name);
         let _ = std::fs::remove_dir_all(&root);
         std::fs::create_dir_all(root.join("scenarios/small")).unwrap();
         std::fs::create_dir_all(root.join("features")).unwrap();
@@ -43,7 +45,11 @@ fn gameday(root: &Path, arguments: &[&str]) -> (i32, String) {
         command.arg("--quiet").arg("--out").arg(out);
     }
     let output = command.output().unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     (output.status.code().unwrap(), said)
 }
 
@@ -75,58 +81,164 @@ fn a_failed_assertion_shows_what_was_expected_and_seen() {
         &project,
         &["run", "small"],
         1,
-        &["LatencyFastBurn firing within 1m", "it was inactive for 1m", "slo:sli_error:ratio_rate1h"],
+        &[
+            "LatencyFastBurn firing within 1m",
+            "it was inactive for 1m",
+            "slo:sli_error:ratio_rate1h",
+        ],
     );
 }
 
 #[test]
 fn nothing_passes_by_accident() {
     let project = Project::new("inconclusive");
-    project.write("scenarios/small/scenario.yaml", &SCENARIO.replace("requests_per_second: 5", "requests_per_second: 0"));
-    check(&project, &["run", "small"], 5, &["inconclusive", "0 requests sent"]);
+    project.write(
+        "scenarios/small/scenario.yaml",
+        &SCENARIO.replace("requests_per_second: 5", "requests_per_second: 0"),
+    );
+    check(
+        &project,
+        &["run", "small"],
+        5,
+        &["inconclusive", "0 requests sent"],
+    );
 }
 
 #[test]
 fn slips_get_the_nearest_names() {
     let project = Project::new("slips");
-    check(&project, &["run", "smal"], 3, &["no game day is called \"smal\"", "did you mean \"small\"?"]);
-    let with = |step: &str| project.write("features/small.feature", &format!("{FEATURE}    {step}\n"));
+    check(
+        &project,
+        &["run", "smal"],
+        3,
+        &["no game day is called \"smal\"", "did you mean \"small\"?"],
+    );
+    let with =
+        |step: &str| project.write("features/small.feature", &format!("{FEATURE}    {step}\n"));
     with("Then alert \"LatencyFastBrun\" should be firing within 1 minute");
-    check(&project, &["run", "small"], 3, &["no alert is called \"LatencyFastBrun\"", "did you mean \"LatencyFastBurn\"?"]);
-    check(&project, &["check"], 3, &["small.feature:5:", "unknown alert: \"LatencyFastBrun\"", "did you mean"]);
+    check(
+        &project,
+        &["run", "small"],
+        3,
+        &[
+            "no alert is called \"LatencyFastBrun\"",
+            "did you mean \"LatencyFastBurn\"?",
+        ],
+    );
+    check(
+        &project,
+        &["check"],
+        3,
+        &[
+            "small.feature:5:",
+            "unknown alert: \"LatencyFastBrun\"",
+            "did you mean",
+        ],
+    );
     with("When fault \"slwo\" is injected");
-    check(&project, &["run", "small"], 3, &["no fault is called \"slwo\"", "did you mean \"slow\"?"]);
+    check(
+        &project,
+        &["run", "small"],
+        3,
+        &["no fault is called \"slwo\"", "did you mean \"slow\"?"],
+    );
     with("Then the alert might perhaps fire");
-    check(&project, &["run", "small"], 3, &["small.feature:5:5: unknown step", "gameday steps"]);
+    check(
+        &project,
+        &["run", "small"],
+        3,
+        &["small.feature:5:5: unknown step", "gameday steps"],
+    );
 }
 
 #[test]
 fn mistakes_in_files_have_their_place() {
     let project = Project::new("files");
-    project.write("scenarios/small/scenario.yaml", &SCENARIO.replace("requests_per_second", "request_per_second"));
-    check(&project, &["run", "small"], 3, &["scenario.yaml:3:3", "request_per_second"]);
-    project.write("scenarios/small/scenario.yaml", &SCENARIO.replace("service: checkout\n    lease", "service: chekout\n    lease"));
-    check(&project, &["check"], 3, &["no service is called \"chekout\"", "did you mean \"checkout\"?"]);
-    project.write("scenarios/small/scenario.yaml", &SCENARIO.replace("latency: 1s", "latenzy: 1s"));
-    check(&project, &["check"], 3, &["fault \"slow\"", "latenzy"]);
+    project.write(
+        "scenarios/small/scenario.yaml",
+        &SCENARIO.replace("requests_per_second", "request_per_second"),
+    );
+    check(
+        &project,
+        &["run", "small"],
+        3,
+        &["scenario.yaml:3:3", "request_per_second"],
+    );
+    project.write(
+        "scenarios/small/scenario.yaml",
+        &SCENARIO.replace(
+            "service: checkout\n    lease",
+            "service: chekout\n    lease",
+        ),
+    );
+    check(
+        &project,
+        &["check"],
+        3,
+        &[
+            "no service is called \"chekout\"",
+            "did you mean \"checkout\"?",
+        ],
+    );
+    project.write(
+        "scenarios/small/scenario.yaml",
+        &SCENARIO.replace("target: database", "target: databse"),
+    );
+    check(
+        &project,
+        &["check"],
+        3,
+        &[
+            "fault \"slow\"",
+            "unknown target \"databse\"",
+            "did you mean",
+        ],
+    );
 
     let with_config = SCENARIO.replacen("load:", "config: config\nload:", 1);
     project.write("scenarios/small/scenario.yaml", &with_config);
-    project.write("scenarios/small/config/prometheus.yml", "rule_files: [rules/*.yml]\nscrape_configs: []\n");
+    project.write(
+        "scenarios/small/config/prometheus.yml",
+        "rule_files: [rules/*.yml]\nscrape_configs: []\n",
+    );
     project.write(
         "scenarios/small/config/rules/a.yml",
         "groups:\n  - name: a\n    rules:\n      - alert: Broken\n        expr: rat(x[5m]) > 1\n",
     );
-    check(&project, &["check"], 3, &["rules/a.yml:5:15", "unknown function", "did you mean \"rate\"?"]);
-    check(&project, &["run", "small"], 3, &["rules/a.yml:5:15", "did you mean \"rate\"?"]);
+    check(
+        &project,
+        &["check"],
+        3,
+        &[
+            "rules/a.yml:5:15",
+            "unknown function",
+            "did you mean \"rate\"?",
+        ],
+    );
+    check(
+        &project,
+        &["run", "small"],
+        3,
+        &["rules/a.yml:5:15", "did you mean \"rate\"?"],
+    );
 }
 
 #[test]
 fn wrong_usage_is_told() {
     let project = Project::new("usage");
     check(&project, &["run"], 2, &["required"]);
-    check(&project, &["run", "small", "--compress", "60"], 2, &["--compress", "add --clock real"]);
-    check(&project, &["run", "small", "--speed", "fast"], 2, &["is no speed"]);
+    check(
+        &project,
+        &["run", "small", "--compress", "60"],
+        2,
+        &["--compress", "add --clock real"],
+    );
+    check(
+        &project,
+        &["run", "small", "--speed", "fast"],
+        2,
+        &["is no speed"],
+    );
     check(&project, &["--help"], 0, &["Exit codes", "inconclusive"]);
 }
 
@@ -141,7 +253,10 @@ fn rules_and_routes_are_tested() {
     project.write("test.yml", test);
     let path = project.0.join("test.yml").display().to_string();
     check(&project, &["test", "rules", &path], 0, &["SUCCESS"]);
-    project.write("test.yml", &test.replace("exp_labels: {job: a}", "exp_labels: {job: b}"));
+    project.write(
+        "test.yml",
+        &test.replace("exp_labels: {job: a}", "exp_labels: {job: b}"),
+    );
     check(&project, &["test", "rules", &path], 1, &["FAILED"]);
 }
 
@@ -153,5 +268,8 @@ fn a_starter_project_checks_and_plays() {
     assert_eq!(code, 0, "{said}");
     let (code, said) = gameday(&dir, &["check"]);
     assert_eq!(code, 0, "{said}");
-    assert!(dir.join("scenarios/latency-injection/config/rules/slo-latency.yml").is_file());
+    assert!(
+        dir.join("scenarios/latency-injection/config/rules/slo-latency.yml")
+            .is_file()
+    );
 }

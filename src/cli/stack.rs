@@ -54,9 +54,14 @@ pub(super) fn run(command: StackCommand) -> Result<ExitCode, Failure> {
             external_url,
         };
         // A configuration of game days names the servers by their hosts: those names lead to the servers of this stack.
-        for (name, address) in StackAddresses::named().all().into_iter().zip(addresses.all()) {
+        for (name, address) in StackAddresses::named()
+            .all()
+            .into_iter()
+            .zip(addresses.all())
+        {
             if let Ok(ip) = address.host.parse::<std::net::IpAddr>() {
-                env.net().assign(name, std::net::SocketAddr::new(ip, address.port));
+                env.net()
+                    .assign(name, std::net::SocketAddr::new(ip, address.port));
             }
         }
         let stack = Stack::start(&env, &files, options)

@@ -285,6 +285,11 @@ impl Game {
         self.flags.set_phase(phase);
     }
 
+    /// Makes now the moment from which the limits of the following steps count.
+    pub fn mark_action(&mut self) {
+        self.acted_at = self.now();
+    }
+
     /// Begins a new window of the load's counts.
     pub fn load_mark(&self) {
         if let Some(load) = &self.load {

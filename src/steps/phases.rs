@@ -84,6 +84,7 @@ fn quiet(world: &mut World, arguments: &Arguments) -> Result<String, StepError> 
     let before = game.receivers().accepted().len();
     game.load_mark();
     game.play_for(duration)?;
+    game.mark_action();
     let expected = format!("a quiet stack for {}", format_duration(duration));
     let window = game.load_since_mark();
     if window.answered == 0 {

@@ -54,6 +54,19 @@ impl StackAddresses {
         }
     }
 
+    /// All of them, always in the same order.
+    pub fn all(&self) -> [&Address; 7] {
+        [
+            &self.prometheus,
+            &self.alertmanager,
+            &self.loki,
+            &self.tempo,
+            &self.otlp_http,
+            &self.otlp_grpc,
+            &self.pushgateway,
+        ]
+    }
+
     /// The standard ports on loopback, each moved by `offset`.
     pub fn loopback(offset: u16) -> Self {
         let at = |port: u16| Address::new("127.0.0.1", port.saturating_add(offset));
