@@ -40,8 +40,6 @@ pub(crate) enum Codec {
     Raw,
     /// LZ4 blocks: fast to read, for blocks in memory.
     Lz4,
-    /// Deflate: smaller, for segments on disk.
-    Deflate,
 }
 
 /// Compressed bytes.
@@ -83,14 +81,6 @@ impl Packed {
                 out.resize(self.raw_len, 0);
                 lz4_flex::block::decompress_into(&self.bytes, out)
                     .is_ok_and(|written| written == self.raw_len)
-            }
-            Codec::Deflate => {
-                out.resize(self.raw_len, 0);
-                let mut inflater = flate2::Decompress::new(false);
-                inflater
-                    .decompress(&self.bytes, out, flate2::FlushDecompress::Finish)
-                    .is_ok()
-                    && inflater.total_out() == self.raw_len as u64
             }
         }
     }

@@ -33,15 +33,6 @@ impl Names {
     pub(crate) fn as_slice(&self) -> &[Box<str>] {
         &self.names
     }
-
-    pub(crate) fn from_names(names: Vec<Box<str>>) -> Self {
-        let numbers = names
-            .iter()
-            .enumerate()
-            .map(|(number, name)| (name.clone(), number as u32))
-            .collect();
-        Self { names, numbers }
-    }
 }
 
 /// Appends the pairs of one line; a line without any takes no byte.

@@ -5,15 +5,15 @@
 //!   scan(matchers, time range) -> label index -> streams -> blocks and head, merged by time
 //! ```
 
+mod append;
 mod block;
 mod codec;
 mod index;
 mod metadata;
 mod scan;
-mod store;
 mod stream;
 
+pub use append::{Store, StoreStats};
 pub(crate) use block::Needs;
 pub(crate) use scan::Scan;
-pub use store::{Store, StoreStats};
 pub(crate) use stream::Stream;

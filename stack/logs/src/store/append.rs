@@ -407,17 +407,29 @@ fn too_far_behind(labels: &Labels, entries: &[(Timestamp, Timestamp)], total: us
         let shown = rfc3339(*timestamp)
             .replace('T', " ")
             .replace('Z', " +0000 UTC");
-        message.push_str(&format!(
-            "entry with timestamp {shown} ignored, reason: 'entry too far behind, entry timestamp is: {}, oldest acceptable timestamp is: {}',\n",
-            rfc3339(*timestamp),
-            rfc3339(*oldest)
-        ));
+        append(
+            &mut message,
+            format_args!(
+                "entry with timestamp {shown} ignored, reason: 'entry too far behind, entry timestamp is: {}, oldest acceptable timestamp is: {}',\n",
+                rfc3339(*timestamp),
+                rfc3339(*oldest)
+            ),
+        );
     }
-    message.push_str(&format!(
-        "user 'fake', total ignored: {} out of {total} for stream: {labels}",
-        entries.len()
-    ));
+    append(
+        &mut message,
+        format_args!(
+            "user 'fake', total ignored: {} out of {total} for stream: {labels}",
+            entries.len()
+        ),
+    );
     message
+}
+
+fn append(out: &mut String, text: std::fmt::Arguments<'_>) {
+    use std::fmt::Write;
+    // Writing to a String cannot fail.
+    let _ = out.write_fmt(text);
 }
 
 /// Drops whole blocks, and the head where all of it is old; a block on the border goes when its last line is too old.
