@@ -215,6 +215,7 @@ fn every_fault_is_documented_and_used() {
             "{} has no documentation",
             kind.name
         );
-        let _ = &scenarios;
+        let used = scenarios.contains(&format!("type: {}\n", kind.name));
+        assert!(used, "no scenario uses the fault {}", kind.name);
     }
 }
