@@ -39,7 +39,9 @@ impl Game {
         service: &str,
         span: &str,
     ) -> Result<String, StepError> {
-        let expected = format!("a log line ({level}) of {service} to lead to a trace whose slowest span is {span}");
+        let expected = format!(
+            "a log line ({level}) of {service} to lead to a trace whose slowest span is {span}"
+        );
         let found = self.follow(level, service, &expected)?;
         let Some((slowest, own)) = verify::slowest(&found.spans) else {
             return Err(StepError::inconclusive(expected, "the trace has no span"));
@@ -80,7 +82,9 @@ impl Game {
         span: &str,
         of: &str,
     ) -> Result<String, StepError> {
-        let expected = format!("a log line ({level}) of {service} to lead to a trace whose failing span is {span} of {of}");
+        let expected = format!(
+            "a log line ({level}) of {service} to lead to a trace whose failing span is {span} of {of}"
+        );
         let found = self.follow(level, service, &expected)?;
         let Some(failing) = verify::deepest_failure(&found.spans) else {
             return Err(StepError::failed(

@@ -175,7 +175,7 @@ impl Stack {
             env,
             "tempo",
             &addresses.tempo,
-            api::tempo::routes(Arc::clone(&shared)),
+            api::tempo::routes(Arc::clone(&shared)).merge(api::jaeger::routes(Arc::clone(&shared))),
         )
         .await?;
         listen(

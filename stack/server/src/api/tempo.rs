@@ -9,7 +9,9 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use gameday_signal::{Span, Timestamp, TraceId};
-use gameday_traces::{MetricsRequest, SearchRequest, TagScope, TagsRequest, TraceQuery};
+use gameday_traces::{
+    MetricsRequest, QueryLimits, SearchRequest, TagScope, TagsRequest, TraceQuery,
+};
 use gameday_wire::tempo as shapes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
@@ -130,7 +132,8 @@ async fn search(State(shared): State<Arc<Shared>>, params: Params) -> Response {
         let defaults = SearchRequest::default();
         let request = SearchRequest {
             start: seconds(&params, "start")?.unwrap_or(defaults.start),
-            end: seconds(&params, "end")?.unwrap_or(defaults.end),
+            // Whole seconds: what happens within the last one is meant as well.
+            end: seconds(&params, "end")?.map_or(defaults.end, |end| end + Duration::from_secs(1)),
             limit: params
                 .number("limit")
                 .map_err(bad)?
@@ -144,6 +147,9 @@ async fn search(State(shared): State<Arc<Shared>>, params: Params) -> Response {
         if request.end < request.start {
             return Err(bad("http parameter start must be before end"));
         }
+        QueryLimits::default()
+            .check_search(&request)
+            .map_err(|error| bad(error.to_string()))?;
         Ok(serialized(&shared.traces().search(&query, &request)))
     };
     outcome().unwrap_or_else(|refusal| refusal)
@@ -151,37 +157,32 @@ async fn search(State(shared): State<Arc<Shared>>, params: Params) -> Response {
 
 /// The query `q`, or one made of the older parameters `tags`, `minDuration` and `maxDuration`.
 fn search_query(params: &Params) -> Result<TraceQuery, Response> {
-    let source = match params.get("q") {
-        Some(query) => query.to_owned(),
-        None => {
-            let mut conditions = Vec::new();
-            for pair in params.get("tags").unwrap_or_default().split_whitespace() {
-                let (key, value) = pair
-                    .split_once('=')
-                    .ok_or_else(|| bad(format!("invalid tags: {pair:?} is no key=value")))?;
-                conditions.push(format!(".{key} = {:?}", value.trim_matches('"')));
-            }
-            conditions.extend(
-                params
-                    .get("minDuration")
-                    .map(|value| format!("traceDuration >= {value}")),
-            );
-            conditions.extend(
-                params
-                    .get("maxDuration")
-                    .map(|value| format!("traceDuration <= {value}")),
-            );
-            format!("{{ {} }}", conditions.join(" && "))
-        }
+    let invalid = |error: &dyn std::fmt::Display| bad(format!("invalid TraceQL query: {error}"));
+    let Some(query) = params.get("q") else {
+        let duration = |name: &str| -> Result<Option<Duration>, Response> {
+            let Some(text) = params.get(name) else {
+                return Ok(None);
+            };
+            let ms = parse_step_ms(text)
+                .ok_or_else(|| bad(format!("invalid {name}: must be a duration")))?;
+            Ok(Some(Duration::from_millis(ms.unsigned_abs())))
+        };
+        let tags = params.get("tags").unwrap_or_default();
+        return TraceQuery::from_tags(tags, duration("minDuration")?, duration("maxDuration")?)
+            .map_err(|error| invalid(&error));
     };
-    TraceQuery::parse(&source).map_err(|error| bad(format!("invalid TraceQL query: {error}")))
+    let query = TraceQuery::parse(query).map_err(|error| invalid(&error))?;
+    if query.is_metrics() {
+        return Err(bad(
+            "invalid TraceQL query: a metrics query finds no traces: ask /api/metrics/query_range",
+        ));
+    }
+    Ok(query)
 }
 
 /// The filter of a tag request. Editors send unfinished queries (`{resource.cluster = }`): those filter nothing.
 fn tag_filter(params: &Params) -> Option<TraceQuery> {
-    params
-        .get("q")
-        .and_then(|query| TraceQuery::parse(query).ok())
+    params.get("q").map(TraceQuery::parse_lenient)
 }
 
 fn tags_request<'a>(
