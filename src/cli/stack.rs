@@ -23,6 +23,10 @@ pub(super) struct Args {
     /// The folder with prometheus.yml, alertmanager.yml and rules under their usual names [default: the embedded files]
     #[arg(long, value_name = "DIR")]
     config: Option<PathBuf>,
+    /// Keeps metrics, traces, silences and the notification log in this folder, so that they survive a restart; log lines stay in
+    /// memory [default: all in memory]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// Moves every port by this much.
     #[arg(long, value_name = "N", default_value_t = 0)]
     port_offset: u16,
@@ -52,6 +56,7 @@ pub(super) fn run(command: StackCommand) -> Result<ExitCode, Failure> {
             notify: NotifyMode::Direct,
             compress: None,
             external_url,
+            data: args.data.clone(),
         };
         // A configuration of game days names the servers by their hosts: those names lead to the servers of this stack.
         for (name, address) in StackAddresses::named()
@@ -69,7 +74,7 @@ pub(super) fn run(command: StackCommand) -> Result<ExitCode, Failure> {
             .map_err(|error| match error {
                 StackError::Listen { .. } => Failure::target(error.to_string())
                     .hinted("move every port of the stack with --port-offset N, for example 1000"),
-                StackError::File(_) => Failure::scenario(error.to_string()),
+                StackError::File(_) | StackError::Data(_) => Failure::scenario(error.to_string()),
             })?;
         for (server, address) in [
             ("Prometheus", &addresses.prometheus),
@@ -82,7 +87,7 @@ pub(super) fn run(command: StackCommand) -> Result<ExitCode, Failure> {
             say(format!("{server:<13} http://{address}"))?;
         }
         let signal = gameday_env::interrupted().await;
-        drop(stack);
+        stack.save().map_err(Failure::target)?;
         say(format!("{signal}: stopped"))?;
         Ok(ExitCode::SUCCESS)
     })

@@ -25,7 +25,10 @@ pub(crate) struct Host(pub(crate) Arc<Shared>);
 
 impl ScrapeHost for Host {
     fn with_scraper<R>(&self, visit: impl FnOnce(&mut Scraper, &mut Store) -> R) -> R {
-        visit(&mut self.0.scraper(), &mut self.0.metrics())
+        let mut store = self.0.metrics();
+        let result = visit(&mut self.0.scraper(), &mut store);
+        self.0.commit_metrics(&mut store);
+        result
     }
 
     fn scraper_changed(&self) -> &Notify {
@@ -39,7 +42,10 @@ impl ReceiveHost for Host {
     }
 
     fn with_metrics<R>(&self, visit: impl FnOnce(&mut Store) -> R) -> R {
-        visit(&mut self.0.metrics())
+        let mut store = self.0.metrics();
+        let result = visit(&mut store);
+        self.0.commit_metrics(&mut store);
+        result
     }
 
     fn with_pushgateway<R>(&self, visit: impl FnOnce(&mut Pushgateway) -> R) -> R {

@@ -14,6 +14,7 @@
 
 mod api;
 pub mod config;
+mod data;
 mod files;
 pub mod forward;
 mod host;

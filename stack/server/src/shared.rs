@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gameday_alerts::Alertmanager;
@@ -45,6 +46,9 @@ pub(crate) struct Shared {
     /// Wakes the scraper.
     pub(crate) scraper_wake: Notify,
     pub(crate) started: Timestamp,
+    data: Option<PathBuf>,
+    /// The generation of Alertmanager's state that was saved last.
+    saved_generation: Mutex<u64>,
 }
 
 /// The engines that a stack starts with.
@@ -64,7 +68,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(crate) fn new(env: &Env, files: StackFiles, engines: Engines) -> Self {
+    pub(crate) fn new(
+        env: &Env,
+        files: StackFiles,
+        engines: Engines,
+        data: Option<PathBuf>,
+    ) -> Self {
         Self {
             env: env.clone(),
             engine: engines.engine,
@@ -84,6 +93,8 @@ impl Shared {
             rules_wake: Notify::new(),
             scraper_wake: Notify::new(),
             started: env.now(),
+            data,
+            saved_generation: Mutex::default(),
         }
     }
 
@@ -157,6 +168,32 @@ impl Shared {
 
     pub(crate) fn files(&self) -> MutexGuard<'_, StackFiles> {
         lock(&self.files)
+    }
+
+    /// Writes down what was appended to the series store: what is acknowledged afterwards survives a kill. A log that cannot be
+    /// written is counted; the samples stay in memory and are tried again.
+    pub(crate) fn commit_metrics(&self, store: &mut Store) {
+        if self.data.is_some() && store.commit().is_err() {
+            self.count("prometheus_tsdb_wal_writes_failed_total", 1);
+        }
+    }
+
+    /// Saves Alertmanager's state where it has changed.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub(crate) fn save_alerts(&self) -> Result<(), String> {
+        let Some(data) = &self.data else {
+            return Ok(());
+        };
+        let alerts = self.alerts();
+        let generation = alerts.state_generation();
+        let mut saved = lock(&self.saved_generation);
+        if generation != *saved {
+            crate::data::save_alerts(data, &alerts.snapshot())?;
+            *saved = generation;
+        }
+        Ok(())
     }
 
     /// Tells the ticker of Alertmanager that its next deadline may have changed.

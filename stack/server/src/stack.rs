@@ -1,5 +1,6 @@
 //! The assembly: everything is built from the files, then listens, then runs.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +9,11 @@ use gameday_env::{Address, Env, NetError, ServeOptions, serve, serve_http2};
 use gameday_logs::Store as LogStore;
 use gameday_metrics::{Engine, EngineConfig, Store, StoreConfig};
 use gameday_rules::{Options as RuleOptions, Rules};
-use gameday_signal::Labels;
+use gameday_signal::{EventKind, Labels};
 use gameday_traces::TraceStore;
 
 use crate::api;
+use crate::data;
 use crate::files::StackFiles;
 use crate::host::Host;
 use crate::notify::NotifyMode;
@@ -93,6 +95,8 @@ pub struct StackOptions {
     pub compress: Option<u32>,
     /// The address under which people reach Prometheus, for links.
     pub external_url: String,
+    /// The folder that keeps metrics, traces and Alertmanager's state over a restart; none keeps all in memory.
+    pub data: Option<PathBuf>,
 }
 
 impl Default for StackOptions {
@@ -102,6 +106,7 @@ impl Default for StackOptions {
             notify: NotifyMode::Direct,
             compress: None,
             external_url: "http://prometheus:9090".to_owned(),
+            data: None,
         }
     }
 }
@@ -112,6 +117,9 @@ pub enum StackError {
     /// A file under test is invalid.
     #[error("{0}")]
     File(String),
+    /// The data directory could not be used.
+    #[error("data directory: {0}")]
+    Data(String),
     /// An address could not be listened at.
     #[error("{server} cannot listen: {source}")]
     Listen {
@@ -146,6 +154,7 @@ impl Stack {
             env,
             files.clone(),
             engines(env, &files, &options)?,
+            options.data.clone(),
         ));
         let addresses = options.addresses.clone();
         listen(
@@ -207,6 +216,18 @@ impl Stack {
         &self.addresses
     }
 
+    /// Writes everything down that must survive, before the process ends.
+    ///
+    /// # Errors
+    /// Where a file cannot be written.
+    pub fn save(&self) -> Result<(), String> {
+        self.shared.save_alerts()?;
+        self.shared
+            .metrics()
+            .checkpoint()
+            .map_err(|error| error.to_string())
+    }
+
     /// The names of the receivers of alertmanager.yml.
     pub fn receiver_names(&self) -> Vec<String> {
         self.shared
@@ -243,6 +264,7 @@ fn engines(env: &Env, files: &StackFiles, options: &StackOptions) -> Result<Engi
         resend_delay: defaults.resend_delay / divisor,
         for_grace_period: defaults.for_grace_period / divisor,
         for_outage_tolerance: defaults.for_outage_tolerance / divisor,
+        restore: options.data.is_some(),
         ..defaults
     };
     let config = files.alertmanager_config().map_err(StackError::File)?;
@@ -255,13 +277,28 @@ fn engines(env: &Env, files: &StackFiles, options: &StackOptions) -> Result<Engi
     };
     let mut alerts = Alertmanager::new(config, alert_options);
     alerts.set_templates(templates);
+    let mut told = Vec::new();
+    let limits = gameday_traces::Limits::default();
+    let (metrics, traces) = match &options.data {
+        Some(folder) => {
+            let now = env.now();
+            let metrics = data::open_metrics(folder, &mut told).map_err(StackError::Data)?;
+            let traces = data::open_traces(folder, now, &mut told).map_err(StackError::Data)?;
+            data::restore_alerts(folder, &mut alerts, now, &mut told).map_err(StackError::Data)?;
+            (metrics, traces)
+        }
+        None => (Store::new(StoreConfig::default()), TraceStore::new(limits)),
+    };
+    for text in told {
+        env.record(EventKind::Note { text });
+    }
     Ok(Engines {
         engine,
-        metrics: Store::new(StoreConfig::default()),
+        metrics,
         rules: Rules::from_files(&rule_files, &Checker, rule_options, env.now()),
         alerts,
         logs: LogStore::new(gameday_logs::Limits::default()),
-        traces: TraceStore::new(gameday_traces::Limits::default()),
+        traces,
         otlp_options: prometheus.otlp.options(),
         scraper: Scraper::new(&prometheus, ScraperOptions { spread: false }, env.now()),
     })

@@ -68,6 +68,7 @@ async fn rules(env: Env, shared: Arc<Shared>, alerts: mpsc::Sender<Alert>) {
             let mut rules = shared.rules();
             rules.tick(env.now(), &mut MetricsBackend(&shared))
         };
+        shared.commit_metrics(&mut shared.metrics());
         for effect in effects {
             match effect {
                 RuleEffect::Event(kind) => env.record(kind),
@@ -177,6 +178,9 @@ async fn alerts(env: Env, shared: Arc<Shared>, notify: NotifyMode) {
         let deadline = shared.alerts().next_deadline();
         wait_until(&env, deadline, &shared.alerts_wake).await;
         let effects = shared.alerts().tick(env.now());
+        if shared.save_alerts().is_err() {
+            shared.count("alertmanager_state_writes_failed_total", 1);
+        }
         for effect in effects {
             match effect {
                 AlertEffect::Notify(notification) => {
@@ -213,7 +217,9 @@ async fn retention(env: Env, shared: Arc<Shared>) {
     loop {
         env.clock().sleep(RETENTION).await;
         let now = env.now();
-        shared.metrics().enforce_retention(now.as_millis());
+        if shared.metrics().maintain(now.as_millis()).is_err() {
+            shared.count("prometheus_tsdb_checkpoints_failed_total", 1);
+        }
         shared.traces().tick(now);
         shared.logs().apply_retention(now);
     }

@@ -1,0 +1,99 @@
+//! The data directory of a stack: what survives a restart. Metrics and traces keep logs of their own below it; Alertmanager's silences
+//! and notification log are a file that is replaced whole. Log lines stay in memory.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gameday_alerts::Alertmanager;
+use gameday_metrics::{DiskFiles, Store, StoreConfig};
+use gameday_signal::Timestamp;
+use gameday_traces::{DiskConfig, Limits, TraceStore};
+
+/// Prometheus' default retention on disk.
+const RETENTION: Duration = Duration::from_secs(15 * 86_400);
+/// The file of Alertmanager's state.
+const ALERTS_FILE: &str = "alertmanager.json";
+
+/// Opens the series store below `data`, with what there is to tell about it.
+///
+/// # Errors
+/// Where a file cannot be read or repaired.
+pub(crate) fn open_metrics(data: &Path, out: &mut Vec<String>) -> Result<Store, String> {
+    let folder = data.join("metrics");
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", folder.display());
+    let config = StoreConfig {
+        retention_ms: i64::try_from(RETENTION.as_millis()).ok(),
+        ..StoreConfig::default()
+    };
+    let files = DiskFiles::new(folder.clone()).map_err(|error| failed(&error))?;
+    let (store, recovery) = Store::open(config, Box::new(files)).map_err(|error| failed(&error))?;
+    out.push(format!(
+        "metrics: {} series and {} samples read",
+        recovery.series, recovery.samples
+    ));
+    out.extend(recovery.repairs);
+    Ok(store)
+}
+
+/// Opens the trace store below `data`, with what there is to tell about it.
+///
+/// # Errors
+/// Where a file cannot be read.
+pub(crate) fn open_traces(
+    data: &Path,
+    now: Timestamp,
+    out: &mut Vec<String>,
+) -> Result<TraceStore, String> {
+    let folder = data.join("traces");
+    let opened = std::fs::create_dir_all(&folder)
+        .map_err(|error| error.to_string())
+        .and_then(|()| {
+            TraceStore::open(&folder, Limits::default(), DiskConfig::default(), now)
+                .map_err(|error| error.to_string())
+        });
+    let (store, replay) = opened.map_err(|error| format!("{}: {error}", folder.display()))?;
+    out.push(format!("traces: {} spans read", replay.spans));
+    for (file, bytes) in replay.damaged {
+        out.push(format!(
+            "{}: {bytes} bytes could not be read and were dropped",
+            file.display()
+        ));
+    }
+    Ok(store)
+}
+
+/// Takes over Alertmanager's state from below `data`, with what there is to tell about it.
+///
+/// # Errors
+/// Where the file is there and cannot be read.
+pub(crate) fn restore_alerts(
+    data: &Path,
+    alerts: &mut Alertmanager,
+    now: Timestamp,
+    out: &mut Vec<String>,
+) -> Result<(), String> {
+    let path = data.join(ALERTS_FILE);
+    if !path.is_file() {
+        return Ok(());
+    }
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let bytes = std::fs::read(&path).map_err(|error| failed(&error))?;
+    out.extend(
+        alerts
+            .restore(&bytes, now)
+            .map_err(|error| failed(&error))?,
+    );
+    Ok(())
+}
+
+/// Writes Alertmanager's state: the new file takes the place of the old one only when it is whole.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub(crate) fn save_alerts(data: &Path, snapshot: &[u8]) -> Result<(), String> {
+    let path: PathBuf = data.join(ALERTS_FILE);
+    let fresh = data.join(format!("{ALERTS_FILE}.new"));
+    std::fs::write(&fresh, snapshot)
+        .and_then(|()| std::fs::rename(&fresh, &path))
+        .map_err(|error| format!("{}: {error}", path.display()))
+}
