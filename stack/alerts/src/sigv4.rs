@@ -1,4 +1,4 @@
-//! AWS signature version 4 (https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html).
+//! AWS signature version 4 (<https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html>).
 
 use gameday_signal::Timestamp;
 use sha2::{Digest, Sha256};
