@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use gameday::RunOptions;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// CPU seconds of this process so far, user and system, from /proc/self/stat (fields 14 and 15, in hundredths of a second).
 fn cpu_secs() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();

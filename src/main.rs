@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+/// Game days are made of small allocations: with this allocator six virtual hours take 14 % less CPU than with the system's
+/// (benches/six_hours.rs, side by side).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     gameday::cli::main(std::env::args_os())
 }
