@@ -180,7 +180,7 @@ fn search_query(params: &Params) -> Result<TraceQuery, Response> {
     Ok(query)
 }
 
-/// The filter of a tag request. Editors send unfinished queries (`{resource.cluster = }`): those filter nothing.
+/// The filter of a tag request. Editors send unfinished queries (`{resource.cluster = }`): the finished comparisons in them filter.
 fn tag_filter(params: &Params) -> Option<TraceQuery> {
     params.get("q").map(TraceQuery::parse_lenient)
 }
@@ -266,6 +266,9 @@ fn metrics_request(
     let end = instant(params, "end")?.unwrap_or_else(|| shared.now());
     let since = Duration::from_millis(since_ms.unsigned_abs());
     let start = instant(params, "start")?.unwrap_or(end - since);
+    QueryLimits::default()
+        .check_metrics(start, end)
+        .map_err(|error| bad(error.to_string()))?;
     let step_ms = params
         .get("step")
         .map_or(Some(0), parse_step_ms)
