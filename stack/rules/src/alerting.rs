@@ -70,6 +70,8 @@ pub struct ActiveAlert {
     pub valid_until: Option<Timestamp>,
     /// Since when it only fires because of `keep_firing_for`.
     pub keep_firing_since: Option<Timestamp>,
+    /// `ALERTS` in the state that it was last written in, and `ALERTS_FOR_STATE`.
+    series: Option<(AlertState, Labels, Labels)>,
 }
 
 impl ActiveAlert {
@@ -218,8 +220,9 @@ impl AlertingRule {
         };
         let mut seen = BTreeMap::new();
         for element in elements {
+            let data = context.data(element, &self.templates);
             let mut expand = |text: &str| {
-                let (text, error) = self.templates.expand(text, element, &context);
+                let (text, error) = self.templates.expand(text, &data, &context);
                 outcome.template_error = outcome.template_error.take().or(error);
                 text
             };
@@ -391,19 +394,24 @@ fn pending(labels: Labels, seen: &Seen, at: Timestamp) -> ActiveAlert {
         last_sent_at: None,
         valid_until: None,
         keep_firing_since: None,
+        series: None,
     }
 }
 
 /// `ALERTS` and `ALERTS_FOR_STATE` of an alert.
-fn state_samples(alert: &ActiveAlert) -> [(Labels, SampleValue); 2] {
-    let state = alert.state.as_str();
-    let shown = alert
-        .labels
-        .with("__name__", ALERTS)
-        .with("alertstate", state);
-    let since = alert.labels.with("__name__", ALERTS_FOR_STATE);
-    [
-        (shown, SampleValue::Float(1.0)),
-        (since, SampleValue::Float(alert.active_at.as_secs() as f64)),
-    ]
+fn state_samples(alert: &mut ActiveAlert) -> [(Labels, SampleValue); 2] {
+    let since = SampleValue::Float(alert.active_at.as_secs() as f64);
+    let (shown, for_state) = match &alert.series {
+        Some((state, shown, for_state)) if *state == alert.state => {
+            (shown.clone(), for_state.clone())
+        }
+        _ => {
+            let shown = alert.labels.with("__name__", ALERTS);
+            let shown = shown.with("alertstate", alert.state.as_str());
+            let for_state = alert.labels.with("__name__", ALERTS_FOR_STATE);
+            alert.series = Some((alert.state, shown.clone(), for_state.clone()));
+            (shown, for_state)
+        }
+    };
+    [(shown, SampleValue::Float(1.0)), (for_state, since)]
 }

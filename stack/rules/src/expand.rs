@@ -93,7 +93,7 @@ impl Templates {
     pub(crate) fn expand(
         &self,
         text: &str,
-        element: &Element,
+        data: &Value,
         context: &Context<'_>,
     ) -> (String, Option<String>) {
         let Some(parsed) = self.parsed.get(text) else {
@@ -102,7 +102,7 @@ impl Templates {
         let name = &self.name;
         let expanded = match parsed {
             Ok(set) => self
-                .render(set, element, context)
+                .render(set, data, context)
                 .map_err(|error| format!("error executing template {name}: {error}")),
             Err(error) => Err(format!("error parsing template {name}: {error}")),
         };
@@ -115,7 +115,7 @@ impl Templates {
     fn render(
         &self,
         set: &TemplateSet,
-        element: &Element,
+        data: &Value,
         context: &Context<'_>,
     ) -> Result<String, gameday_template::Error> {
         let query = |expr: &str, at: Timestamp| {
@@ -134,25 +134,30 @@ impl Templates {
             query: &query,
             consoles: false,
         };
-        let data = data(element, context);
-        set.render(&self.name, &data, &functions, Escaping::None)
+        set.render(&self.name, data, &functions, Escaping::None)
     }
 }
 
-fn data(element: &Element, context: &Context<'_>) -> Value {
-    let value = match &element.value {
-        SampleValue::Float(value) => Value::Float(*value),
-        SampleValue::Histogram(histogram) => Value::from(histogram_text(histogram)),
-    };
-    Value::structure(
-        DATA_TYPE,
-        [
-            ("Labels", Value::labels(&element.labels)),
-            ("ExternalLabels", Value::labels(context.external_labels)),
-            ("ExternalURL", Value::text(context.external_url)),
-            ("Value", value),
-        ],
-    )
+impl Context<'_> {
+    /// What the templates of an element see; nothing where the rule has no templates.
+    pub(crate) fn data(&self, element: &Element, templates: &Templates) -> Value {
+        if templates.parsed.is_empty() {
+            return Value::Nil;
+        }
+        let value = match &element.value {
+            SampleValue::Float(value) => Value::Float(*value),
+            SampleValue::Histogram(histogram) => Value::from(histogram_text(histogram)),
+        };
+        Value::structure(
+            DATA_TYPE,
+            [
+                ("Labels", Value::labels(&element.labels)),
+                ("ExternalLabels", Value::labels(self.external_labels)),
+                ("ExternalURL", Value::text(self.external_url)),
+                ("Value", value),
+            ],
+        )
+    }
 }
 
 /// The parts of a histogram that a message can use.
