@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Entry: [`Rules::load`], then [`Rules::tick`] whenever [`Rules::next_deadline`] is reached. PromQL and LogQL rules both run
-//! here: what reads expressions is an [`ExprChecker`], what evaluates them a [`Backend`].
+//! here: what reads expressions is an [`ExprChecker`], what evaluates them a [`Backend`]. [`unittest`] runs promtool's tests.
 //!
 //! Invariants: no clock, every time is told; the rules of a group run in order at the same timestamp and each sees what those
 //! before it wrote; a file with a mistake changes nothing, and all its mistakes are reported with their places.

@@ -1,5 +1,6 @@
 //! Rule files from YAML, with every mistake that Prometheus refuses and its place.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gameday_query::Position;
@@ -109,13 +110,13 @@ struct RawRule<'a> {
 impl FileReader<'_> {
     fn file(&mut self, root: &Node) -> Vec<GroupDefinition> {
         let mut groups = Vec::new();
+        // The line in which each group begins.
+        let mut names = BTreeMap::new();
         for (key, value) in self.reader.entries(root, "a rule file") {
             match key.name.as_str() {
                 "groups" => {
                     for node in self.reader.list(value, "groups") {
-                        if let Some(group) = self.group(node, &groups) {
-                            groups.push(group);
-                        }
+                        groups.push(self.group(node, &mut names));
                     }
                 }
                 _ => self.reader.unknown(key, "a rule file", &["groups"]),
@@ -124,7 +125,7 @@ impl FileReader<'_> {
         groups
     }
 
-    fn group(&mut self, node: &Node, before: &[GroupDefinition]) -> Option<GroupDefinition> {
+    fn group(&mut self, node: &Node, names: &mut BTreeMap<String, usize>) -> GroupDefinition {
         let mut group = GroupDefinition {
             name: String::new(),
             interval: None,
@@ -154,8 +155,8 @@ impl FileReader<'_> {
         }
         if group.name.is_empty() {
             self.reader.add(node.at, "the group must have a name");
-        } else if let Some(other) = before.iter().find(|other| other.name == group.name) {
-            let (name, line) = (&group.name, other.at.line);
+        } else if let Some(line) = names.get(&group.name) {
+            let name = &group.name;
             self.reader.problems.add(
                 Problem::new(
                     name_at,
@@ -165,6 +166,8 @@ impl FileReader<'_> {
                 )
                 .with_length(name.chars().count()),
             );
+        } else {
+            names.insert(group.name.clone(), group.at.line);
         }
         // An interval of zero counts as none, as in Prometheus.
         group.interval = group.interval.filter(|interval| !interval.is_zero());
@@ -175,7 +178,7 @@ impl FileReader<'_> {
                 }
             }
         }
-        Some(group)
+        group
     }
 
     fn limit(&mut self, node: &Node) -> usize {

@@ -88,7 +88,6 @@ pub(crate) fn read(text: &str, problems: &mut Problems) -> Document {
         return document;
     }
     let mut reader = Reader {
-        text,
         lines: text.split('\n').collect(),
         events: Parser::new_from_str(text),
         anchors: BTreeMap::new(),
@@ -102,7 +101,6 @@ pub(crate) fn read(text: &str, problems: &mut Problems) -> Document {
 }
 
 struct Reader<'a> {
-    text: &'a str,
     lines: Vec<&'a str>,
     events: Parser<'a, granit_parser::StrInput<'a>>,
     anchors: BTreeMap<usize, Node>,
@@ -180,11 +178,7 @@ impl<'a> Reader<'a> {
         problems: &mut Problems,
     ) -> Result<Node, Box<Problem>> {
         let at = start(span);
-        self.nodes += 1;
-        if self.nodes > NODE_LIMIT {
-            let message = format!("the file has more than {NODE_LIMIT} values");
-            return Err(stop(at, message));
-        }
+        self.count(1, at)?;
         if depth > DEPTH_LIMIT {
             let message = format!("maps and lists are nested more than {DEPTH_LIMIT} deep");
             return Err(stop(at, message));
@@ -235,6 +229,8 @@ impl<'a> Reader<'a> {
 
     fn map(&mut self, depth: usize, problems: &mut Problems) -> Result<Kind, Box<Problem>> {
         let mut entries: Vec<(Key, Node)> = Vec::new();
+        // The line in which each key is set.
+        let mut names: BTreeMap<String, usize> = BTreeMap::new();
         let mut merged = Vec::new();
         loop {
             let (event, span) = self.next()?;
@@ -257,17 +253,58 @@ impl<'a> Reader<'a> {
                 merged.push(value);
                 continue;
             }
-            if let Some((first, _)) = entries.iter().find(|(own, _)| own.name == name) {
-                let message = format!("the key {name:?} is already set in line {}", first.at.line);
+            if let Some(line) = names.get(&name) {
+                let message = format!("the key {name:?} is already set in line {line}");
                 problems.add(Problem::new(at, message).with_length(name.chars().count()));
                 continue;
             }
+            names.insert(name.clone(), at.line);
             entries.push((Key { at, name }, value));
         }
-        merged
-            .iter()
-            .for_each(|node| merge(&mut entries, node, problems));
+        for node in &merged {
+            self.merge(&mut entries, &mut names, node, problems)?;
+        }
         Ok(Kind::Map(Arc::new(entries)))
+    }
+
+    /// `<<: *anchor` or `<<: [*a, *b]`: what is not there yet is taken over.
+    fn merge(
+        &mut self,
+        entries: &mut Vec<(Key, Node)>,
+        names: &mut BTreeMap<String, usize>,
+        node: &Node,
+        problems: &mut Problems,
+    ) -> Result<(), Box<Problem>> {
+        match &node.kind {
+            Kind::Map(other) => {
+                // What is taken over counts, so that maps which merge each other do not grow without limit.
+                self.count(other.len(), node.at)?;
+                for (key, value) in other.iter() {
+                    if !names.contains_key(&key.name) {
+                        names.insert(key.name.clone(), key.at.line);
+                        entries.push((key.clone(), value.clone()));
+                    }
+                }
+            }
+            Kind::List(nodes) => {
+                for node in nodes.iter() {
+                    self.merge(entries, names, node, problems)?;
+                }
+            }
+            Kind::Null | Kind::Scalar(_) => {
+                problems.add(Problem::new(node.at, "`<<` takes a map or a list of maps"));
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, nodes: usize, at: Position) -> Result<(), Box<Problem>> {
+        self.nodes = self.nodes.saturating_add(nodes);
+        if self.nodes > NODE_LIMIT {
+            let message = format!("the file has more than {NODE_LIMIT} values");
+            return Err(stop(at, message));
+        }
+        Ok(())
     }
 
     /// Where the lines of a scalar stand: each line of the source is a piece of the text, folded or not.
@@ -280,7 +317,13 @@ impl<'a> Reader<'a> {
             column: at.column + usize::from(quoted),
         };
         if !block {
-            return self.flow_lines(text, first);
+            // Looking at the line again for each of its scalars would take for ever where a line holds very many.
+            let one_line = span.start.line() == span.end.line();
+            return if one_line {
+                vec![(0, first)]
+            } else {
+                self.flow_lines(text, first)
+            };
         }
         // The span of a block begins at its indicator or at its content, by parser; the indicator's line ends in no content.
         let indicator = self
@@ -317,9 +360,6 @@ impl<'a> Reader<'a> {
     /// The lines of a scalar that is no block: the second and later ones are trimmed and joined by one space.
     fn flow_lines(&self, text: &str, first: Position) -> Vec<(usize, Position)> {
         let mut places = vec![(0, first)];
-        if self.text.len() > FILE_LIMIT_BYTES {
-            return places;
-        }
         let mut offset = self.lines.get(first.line - 1).map_or(0, |line| {
             let rest: String = line.chars().skip(first.column - 1).collect();
             rest.trim_end().len() + 1
@@ -339,22 +379,5 @@ impl<'a> Reader<'a> {
             offset += content.trim_end().len() + 1;
         }
         places
-    }
-}
-
-/// `<<: *anchor` or `<<: [*a, *b]`: what is not there yet is taken over.
-fn merge(entries: &mut Vec<(Key, Node)>, node: &Node, problems: &mut Problems) {
-    match &node.kind {
-        Kind::Map(other) => {
-            for (key, value) in other.iter() {
-                if entries.iter().all(|(own, _)| own.name != key.name) {
-                    entries.push((key.clone(), value.clone()));
-                }
-            }
-        }
-        Kind::List(nodes) => nodes.iter().for_each(|node| merge(entries, node, problems)),
-        Kind::Null | Kind::Scalar(_) => {
-            problems.add(Problem::new(node.at, "`<<` takes a map or a list of maps"));
-        }
     }
 }
