@@ -260,7 +260,7 @@ fn find_candidates(
     }
 }
 
-/// Visits the lines of parts that overlap, ordered by time, lines with the same time and text once.
+/// Visits the lines of parts that overlap, ordered by time, lines with the same time, text and metadata once.
 fn merged(
     stream: &Stream,
     group: &[Part],
@@ -268,10 +268,10 @@ fn merged(
     scratch: &mut Scratch,
     visit: &mut impl FnMut(Line<'_>) -> bool,
 ) -> bool {
-    // Duplicates are told by their text, whatever the reader needs.
+    // Duplicates are told by text and metadata, whatever the reader needs.
     let needs = Needs {
         text: true,
-        ..scan.needs
+        metadata: true,
     };
     while scratch.unpacked.len() < group.len() {
         scratch.unpacked.push(Lines::default());
@@ -304,14 +304,17 @@ fn merged(
     }
     // Lines of one time keep the order in which their parts were sealed.
     all.sort_by_key(|entry| entry.0);
-    let text = |entry: &(i64, u32, u32)| runs[entry.1 as usize].line(entry.2 as usize);
+    let content = |entry: &(i64, u32, u32)| {
+        let (lines, index) = (runs[entry.1 as usize], entry.2 as usize);
+        (lines.line(index), lines.metadata_of(index))
+    };
     let mut unique: Vec<(i64, u32, u32)> = Vec::with_capacity(all.len());
     for entry in all {
         let is_duplicate = unique
             .iter()
             .rev()
             .take_while(|before| before.0 == entry.0)
-            .any(|before| text(before) == text(&entry));
+            .any(|before| content(before) == content(&entry));
         if !is_duplicate {
             unique.push(entry);
         }

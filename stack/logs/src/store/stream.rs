@@ -35,6 +35,9 @@ pub(crate) struct Stream {
     pub(crate) newest_ts: i64,
     pub(crate) names: Names,
     packed: Vec<u8>,
+    /// The lines of the last time of the block that was sealed last, with their metadata: a sender that repeats a batch repeats
+    /// them, and the head no longer knows them.
+    sealed_end: (i64, Vec<(String, Vec<u8>)>),
 }
 
 impl Stream {
@@ -47,22 +50,23 @@ impl Stream {
             newest_ts: i64::MIN,
             names: Names::default(),
             packed: Vec::new(),
+            sealed_end: (i64::MIN, Vec::new()),
         }
     }
 
-    /// Adds a line in its place; a line with the same time and text is there once.
+    /// Adds a line in its place; a line with the same time, text and metadata is there once.
     pub(crate) fn insert(
         &mut self,
         timestamp: i64,
         line: &str,
         metadata: &[(String, String)],
     ) -> Inserted {
-        let position = self.position_after(timestamp);
-        if self.holds_before(position, timestamp, line) {
-            return Inserted::Duplicate;
-        }
         self.packed.clear();
         super::metadata::pack(&mut self.packed, &mut self.names, metadata);
+        let position = self.position_after(timestamp);
+        if self.holds_before(position, timestamp, line) || self.was_sealed(timestamp, line) {
+            return Inserted::Duplicate;
+        }
         let index = self.head.len();
         let in_order = position == index;
         if !in_order && self.head_order.is_empty() {
@@ -89,6 +93,18 @@ impl Stream {
         }
         self.blocks
             .push(Block::seal(&self.head, &self.head_order, scratch));
+        let count = self.head.len();
+        let last_ts = self.head.timestamps[self.head_index(count - 1)];
+        self.sealed_end.0 = last_ts;
+        self.sealed_end.1 = (0..count)
+            .rev()
+            .map(|position| self.head_index(position))
+            .take_while(|index| self.head.timestamps[*index] == last_ts)
+            .map(|index| {
+                let metadata = self.head.metadata_of(index).to_vec();
+                (self.head.line(index).to_owned(), metadata)
+            })
+            .collect();
         self.head.clear();
         self.head_order.clear();
         self.blocks.last()
@@ -164,7 +180,18 @@ impl Stream {
             .rev()
             .map(|position| self.head_index(position))
             .take_while(|index| self.head.timestamps[*index] == timestamp)
-            .any(|index| self.head.line(index) == line)
+            .any(|index| {
+                self.head.line(index) == line && self.head.metadata_of(index) == self.packed
+            })
+    }
+
+    /// Whether the line, whose metadata is packed, is one of the last of the block that was sealed last.
+    fn was_sealed(&self, timestamp: i64, line: &str) -> bool {
+        let (sealed_ts, lines) = &self.sealed_end;
+        timestamp == *sealed_ts
+            && lines
+                .iter()
+                .any(|(text, metadata)| text == line && *metadata == self.packed)
     }
 }
 
@@ -189,5 +216,10 @@ mod tests {
         stream.seal_head(&mut Lines::default());
         assert_eq!(stream.bounds(), Some((5, 20)));
         assert_eq!(stream.raw_bytes(), 4);
+        assert_eq!(stream.insert(20, "d", &[]), Inserted::Duplicate);
+        // Metadata tells lines apart.
+        let metadata = [("k".to_owned(), "v".to_owned())];
+        assert_eq!(stream.insert(20, "d", &metadata), Inserted::New);
+        assert_eq!(stream.insert(20, "d", &metadata), Inserted::Duplicate);
     }
 }
