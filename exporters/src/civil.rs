@@ -1,17 +1,6 @@
 //! Dates as GitHub and HTTP write them.
 
-use gameday_signal::Timestamp;
-
-/// Days since the Unix epoch of a date of the proleptic Gregorian calendar (Howard Hinnant, "chrono-compatible low-level date
-/// algorithms").
-pub(crate) fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let shifted = if month <= 2 { year - 1 } else { year };
-    let era = shifted.div_euclid(400);
-    let year_of_era = shifted - era * 400;
-    let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
-}
+use gameday_signal::{Timestamp, days_from_civil};
 
 /// Reads `2023-11-14T22:13:20Z`, with or without a fraction or an offset.
 pub(crate) fn parse_rfc3339(text: &str) -> Option<Timestamp> {

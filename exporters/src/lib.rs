@@ -14,13 +14,10 @@
 
 pub mod blackbox;
 mod civil;
-mod client;
 pub mod dora;
 mod exposition;
 pub mod github;
 pub mod node;
 mod server;
-mod tls;
-mod x509;
 
 pub use exposition::Exposition;

@@ -150,6 +150,8 @@ async fn exchange(
                 HttpErrorKind::UnknownHost => "unknown_host",
                 HttpErrorKind::Broken => "connection_reset",
                 HttpErrorKind::TooLarge => "too_large",
+                HttpErrorKind::Tls => "tls_handshake_failed",
+                HttpErrorKind::Proxy => "proxy_failed",
             };
             bad_gateway(call, error_type, failure.reason)
         })

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use gameday_env::{Env, TlsClient, TlsOptions, TlsVersion};
 use gameday_signal::parse_duration;
 use regex::Regex;
 use serde::{Deserialize, Deserializer};
-
-use crate::tls::Trust;
 
 /// The modules of a configuration.
 #[derive(Clone, Debug)]
@@ -112,9 +111,7 @@ impl Module {
                 Some("compression")
             }
             Prober::Dns if self.dns.dns_over_tls => Some("DNS over TLS"),
-            Prober::Http => http.tls_config.unsupported(),
-            Prober::Tcp => self.tcp.tls_config.unsupported(),
-            Prober::Dns => None,
+            Prober::Http | Prober::Tcp | Prober::Dns => None,
         }
     }
 }
@@ -364,35 +361,42 @@ pub(crate) struct TlsSettings {
     key_file: String,
     key: String,
     server_name: String,
-    min_version: String,
-    max_version: String,
+    #[serde(deserialize_with = "tls_version")]
+    min_version: Option<TlsVersion>,
+    #[serde(deserialize_with = "tls_version")]
+    max_version: Option<TlsVersion>,
 }
 
 impl TlsSettings {
-    /// Whom to trust.
-    pub(crate) fn trust(&self) -> Trust<'_> {
-        let given = |text| (!str::is_empty(text)).then_some(text);
-        Trust {
-            ca_file: given(&self.ca_file),
-            ca: given(&self.ca),
-            server_name: given(&self.server_name),
+    /// A client that trusts and shows this; files are read for each probe, as the real exporter does.
+    pub(crate) fn client(&self, env: &Env) -> Result<TlsClient, String> {
+        let text = |text: &str, file: &str| match (text, file) {
+            ("", "") => Ok(None),
+            ("", file) => match std::fs::read_to_string(file) {
+                Ok(text) => Ok(Some(text)),
+                Err(error) => Err(format!("cannot read {file}: {error}")),
+            },
+            (text, _) => Ok(Some(text.to_owned())),
+        };
+        let options = TlsOptions {
+            ca: text(&self.ca, &self.ca_file)?,
+            cert: text(&self.cert, &self.cert_file)?,
+            key: text(&self.key, &self.key_file)?,
+            server_name: Some(self.server_name.clone()).filter(|name| !name.is_empty()),
             insecure_skip_verify: self.insecure_skip_verify,
-        }
+            min_version: self.min_version,
+            max_version: self.max_version,
+        };
+        TlsClient::new(env, &options, &["http/1.1"]).map_err(|error| error.to_string())
     }
+}
 
-    fn unsupported(&self) -> Option<&'static str> {
-        let own = [&self.cert_file, &self.cert, &self.key_file, &self.key];
-        if own.iter().any(|text| !text.is_empty()) {
-            return Some("client certificates");
-        }
-        let versions = [&self.min_version, &self.max_version];
-        // TLS 1.2 and 1.3 are spoken anyway.
-        let other = |text: &&&String| !matches!(text.as_str(), "" | "TLS12" | "TLS10" | "TLS11");
-        versions
-            .iter()
-            .find(other)
-            .map(|_| "min_version and max_version")
+fn tls_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TlsVersion>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
     }
+    text.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
 /// Something that is read and not used.

@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use gameday_env::{Address, Env};
+use gameday_env::{Address, Connection, Env};
 use gameday_signal::Timestamp;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Probe;
 use super::config::{HeaderMatch, HttpSettings, Module};
-use crate::tls;
 
 /// Redirects that are followed (net/http's limit).
 const REDIRECTS_MAX: u32 = 10;
@@ -157,8 +155,9 @@ async fn request(
     if !is_tls {
         return converse(env, settings, connection, request, phases).await;
     }
-    let trust = settings.tls_config.trust();
-    let (stream, session) = tls::connect(env, &trust, host, connection).await?;
+    let tls = settings.tls_config.client(env)?;
+    let shaken = tls.connect(host, connection).await;
+    let (stream, session) = shaken.map_err(|error| error.to_string())?;
     phases.tls += env.now().since(connected);
     probe.session(&session);
     converse(env, settings, stream, request, phases).await
@@ -167,7 +166,7 @@ async fn request(
 async fn converse(
     env: &Env,
     settings: &HttpSettings,
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    stream: Connection,
     request: Request<Full<Bytes>>,
     phases: &mut Phases,
 ) -> Result<Answer, String> {
@@ -372,7 +371,7 @@ fn http_date(text: &str) -> Option<f64> {
         clock.next()?.ok()?,
         clock.next()?.ok()?,
     );
-    let days = crate::civil::days_from_civil(year, month, day);
+    let days = gameday_signal::days_from_civil(year, month, day);
     Some((days * 86_400 + hour * 3600 + minute * 60 + second) as f64)
 }
 

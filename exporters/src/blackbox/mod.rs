@@ -17,12 +17,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gameday_env::{Address, Env, NetError};
+use gameday_env::{Address, Env, NetError, TlsSession};
 use http::{HeaderMap, StatusCode};
 
 use crate::exposition::Exposition;
 use crate::server::{self, Asked};
-use crate::tls::Session;
 
 pub use config::{Config, ConfigError, Module, Prober};
 
@@ -191,7 +190,7 @@ impl Probe {
 
 impl Probe {
     /// What a handshake came to; of several, the last.
-    fn session(&mut self, session: &Session) {
+    fn session(&mut self, session: &TlsSession) {
         for name in [
             "probe_ssl_earliest_cert_expiry",
             "probe_ssl_last_chain_expiry_timestamp_seconds",

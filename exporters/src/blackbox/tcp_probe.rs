@@ -6,11 +6,9 @@ use std::time::Duration;
 use gameday_env::{Address, Connection, Env};
 use regex::Regex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio_rustls::client::TlsStream;
 
 use super::Probe;
 use super::config::{Module, QueryResponse};
-use crate::tls;
 
 /// The longest line of a conversation.
 const LINE_BYTES_MAX: usize = 64 << 10;
@@ -88,7 +86,7 @@ impl Failure {
 
 enum Stream {
     Plain(Connection),
-    Tls(Box<TlsStream<Connection>>),
+    Tls(Connection),
     /// A handshake has failed.
     Gone,
 }
@@ -130,10 +128,11 @@ impl Conversation {
     ) -> Result<(), String> {
         match std::mem::replace(&mut self.stream, Stream::Gone) {
             Stream::Plain(connection) => {
-                let trust = module.tcp.tls_config.trust();
-                let (stream, session) = tls::connect(env, &trust, host, connection).await?;
+                let tls = module.tcp.tls_config.client(env)?;
+                let shaken = tls.connect(host, connection).await;
+                let (stream, session) = shaken.map_err(|error| error.to_string())?;
                 probe.session(&session);
-                self.stream = Stream::Tls(Box::new(stream));
+                self.stream = Stream::Tls(stream);
                 Ok(())
             }
             Stream::Tls(_) | Stream::Gone => Err("TLS has been started already".to_owned()),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gameday_env::Env;
+use gameday_env::{Env, HttpClient};
 use gameday_signal::Timestamp;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use serde_json::Value;
@@ -12,7 +12,6 @@ use serde_json::Value;
 use super::DoraConfig;
 use super::history::{Deployment, History, Run};
 use crate::civil::parse_rfc3339;
-use crate::client::Client;
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -96,7 +95,7 @@ pub(super) struct RateLimit {
 /// Asks the API.
 pub(super) struct Api {
     env: Env,
-    client: Client,
+    client: HttpClient,
     config: DoraConfig,
     /// As it was read at the begin of the poll.
     token: Option<String>,
@@ -120,7 +119,7 @@ impl Api {
     pub(super) fn new(env: &Env, config: DoraConfig) -> Self {
         Self {
             env: env.clone(),
-            client: Client::new(env),
+            client: env.http_client(),
             config,
             token: None,
             cache: BTreeMap::new(),
@@ -334,7 +333,7 @@ impl Api {
             Ok(answer) => answer,
             Err(error) => {
                 *self.requests.entry(0).or_default() += 1;
-                return Err(ApiError::Unreachable(error));
+                return Err(ApiError::Unreachable(error.to_string()));
             }
         };
         let status = answer.status();

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::clock::Clock;
-use crate::http_client::HttpClient;
+use crate::http_client::{HttpClient, HttpOptions};
 use crate::journal::Journal;
 use crate::link::{LinkFault, LinkGuard};
 use crate::net::{Address, Connection, Listener, Net, NetError};
@@ -147,7 +147,12 @@ impl Env {
 
     /// An HTTP client that dials from this host and keeps its connections.
     pub fn http_client(&self) -> HttpClient {
-        HttpClient::new(self)
+        HttpClient::new(self, HttpOptions::default())
+    }
+
+    /// The same with options of its own: what it trusts, through which proxy it goes.
+    pub fn http_client_with(&self, options: HttpOptions) -> HttpClient {
+        HttpClient::new(self, options)
     }
 
     /// Runs `future` as a task of this host; it ends when the host crashes.

@@ -1,25 +1,57 @@
-//! An HTTP client that dials through the network of the simulation.
+//! An HTTP client that dials through the network of the simulation, with TLS and through proxies where it is told so.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response, Uri};
-use http_body_util::{BodyExt, Full, Limited};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, Request, Response, Uri, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
 use crate::clock::Clock;
 use crate::host::Env;
 use crate::net::{Address, Connection, NetError};
+use crate::proxy::{ProxyKind, ProxyOptions, ProxyUrl};
+use crate::proxy_handshake::{socks5, tunnel};
+use crate::tls::{TlsClient, TlsError, TlsOptions};
 
 /// A client with its own pool of connections. A clone shares the pool.
 #[derive(Clone)]
 pub struct HttpClient {
     client: Client<Connector, Full<Bytes>>,
+    way: Arc<Way>,
     clock: Clock,
+}
+
+/// How a client reaches servers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HttpOptions {
+    /// Whom it trusts and what it shows where an address begins with `https`.
+    pub tls: TlsOptions,
+    /// Through which proxy.
+    pub proxy: ProxyOptions,
+    /// How much of an answer is read.
+    pub answer: AnswerLimit,
+}
+
+/// How much of an answer is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AnswerLimit {
+    /// A body with more bytes is an error.
+    Refuse(usize),
+    /// A body with more bytes is cut there, and the connection closed.
+    Cut(usize),
+}
+
+impl Default for AnswerLimit {
+    fn default() -> Self {
+        Self::Refuse(RESPONSE_BYTES_MAX)
+    }
 }
 
 /// What went wrong with a request.
@@ -49,6 +81,10 @@ pub enum HttpErrorKind {
     Broken,
     /// The answer is larger than the limit.
     TooLarge,
+    /// The two sides do not agree on TLS, or the server is not to be trusted.
+    Tls,
+    /// The proxy does not lead to the server.
+    Proxy,
 }
 
 /// The largest answer that is read.
@@ -57,26 +93,32 @@ const RESPONSE_BYTES_MAX: usize = 256 << 20;
 const IDLE_MAX: Duration = Duration::from_secs(90);
 
 impl HttpClient {
-    pub(crate) fn new(env: &Env) -> Self {
+    pub(crate) fn new(env: &Env, options: HttpOptions) -> Self {
+        let way = Arc::new(Way {
+            env: env.clone(),
+            options,
+            tls: OnceLock::new(),
+        });
         let client = Client::builder(HostExecutor(env.clone()))
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_MAX)
-            .build(Connector(env.clone()));
+            .build(Connector(Arc::clone(&way)));
         Self {
             client,
+            way,
             clock: env.clock().clone(),
         }
     }
 
-    /// Sends a request with an absolute `http://` address and reads the whole answer.
+    /// Sends a request with an absolute `http://` or `https://` address and reads the whole answer.
     ///
     /// # Errors
     /// Where there is no connection, no answer within `limit`, or an answer that is too large or no HTTP. A status such as 500
     /// is an answer, not an error.
     pub async fn send(
         &self,
-        request: Request<Bytes>,
+        mut request: Request<Bytes>,
         limit: Duration,
     ) -> Result<Response<Bytes>, HttpError> {
         // Clones of these share their bytes; the texts are only made where something went wrong.
@@ -87,6 +129,9 @@ impl HttpClient {
             kind,
             reason,
         };
+        self.way
+            .log_in_at_proxy(&mut request)
+            .map_err(|failure| error(failure.kind(), failure.to_string()))?;
         let answered = self.clock.timeout(limit, async {
             let response = self
                 .client
@@ -97,24 +142,77 @@ impl HttpClient {
                     error(kind, reason)
                 })?;
             let (head, body) = response.into_parts();
-            let collected = Limited::new(body, RESPONSE_BYTES_MAX)
-                .collect()
+            let body = read_body(body, self.way.options.answer)
                 .await
-                .map_err(|source| {
-                    if source.is::<http_body_util::LengthLimitError>() {
-                        error(
-                            HttpErrorKind::TooLarge,
-                            format!("the answer is larger than {RESPONSE_BYTES_MAX} bytes"),
-                        )
-                    } else {
-                        error(HttpErrorKind::Broken, source.to_string())
-                    }
-                })?;
-            Ok(Response::from_parts(head, collected.to_bytes()))
+                .map_err(|(kind, reason)| error(kind, reason))?;
+            Ok(Response::from_parts(head, body))
         });
         answered
             .await
             .map_err(|elapsed| error(HttpErrorKind::Timeout, elapsed.to_string()))?
+    }
+}
+
+async fn read_body(
+    mut body: Incoming,
+    limit: AnswerLimit,
+) -> Result<Bytes, (HttpErrorKind, String)> {
+    let (AnswerLimit::Refuse(most) | AnswerLimit::Cut(most)) = limit;
+    let mut first = Bytes::new();
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|source| (HttpErrorKind::Broken, source.to_string()))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if whole.len() + first.len() + data.len() > most {
+            if matches!(limit, AnswerLimit::Refuse(_)) {
+                let reason = format!("the answer is larger than {most} bytes");
+                return Err((HttpErrorKind::TooLarge, reason));
+            }
+            whole.extend_from_slice(&std::mem::take(&mut first));
+            whole.extend_from_slice(&data[..most - whole.len()]);
+            return Ok(whole.freeze());
+        }
+        // Most answers come in one piece, which is not copied.
+        if first.is_empty() && whole.is_empty() {
+            first = data;
+        } else {
+            whole.extend_from_slice(&std::mem::take(&mut first));
+            whole.extend_from_slice(&data);
+        }
+    }
+    Ok(if whole.is_empty() {
+        first
+    } else {
+        whole.freeze()
+    })
+}
+
+/// Why a connection was not made.
+#[derive(Debug, thiserror::Error)]
+enum DialError {
+    #[error(transparent)]
+    Net(#[from] NetError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("proxy: {0}")]
+    Proxy(String),
+    #[error("unsupported protocol scheme {0:?}, expected \"http\" or \"https\"")]
+    Scheme(String),
+}
+
+impl DialError {
+    fn kind(&self) -> HttpErrorKind {
+        match self {
+            Self::Net(NetError::Refused { .. }) => HttpErrorKind::Refused,
+            Self::Net(NetError::UnknownHost { .. }) => HttpErrorKind::UnknownHost,
+            Self::Net(NetError::Taken { .. } | NetError::Io { .. }) | Self::Scheme(_) => {
+                HttpErrorKind::Broken
+            }
+            Self::Tls(_) => HttpErrorKind::Tls,
+            Self::Proxy(_) => HttpErrorKind::Proxy,
+        }
     }
 }
 
@@ -123,13 +221,8 @@ fn describe(error: &hyper_util::client::legacy::Error) -> (HttpErrorKind, String
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     let mut last = error.to_string();
     while let Some(cause) = source {
-        if let Some(net) = cause.downcast_ref::<NetError>() {
-            let kind = match net {
-                NetError::Refused { .. } => HttpErrorKind::Refused,
-                NetError::UnknownHost { .. } => HttpErrorKind::UnknownHost,
-                NetError::Taken { .. } | NetError::Io { .. } => HttpErrorKind::Broken,
-            };
-            return (kind, net.to_string());
+        if let Some(dial) = cause.downcast_ref::<DialError>() {
+            return (dial.kind(), dial.to_string());
         }
         last = cause.to_string();
         source = cause.source();
@@ -150,29 +243,129 @@ where
     }
 }
 
-#[derive(Clone)]
-struct Connector(Env);
+/// The way from the host to its servers.
+struct Way {
+    env: Env,
+    options: HttpOptions,
+    /// Made for the first connection that needs it: reading the system's certificates takes milliseconds.
+    tls: OnceLock<Result<TlsClient, TlsError>>,
+}
 
-type Dialling = Pin<Box<dyn Future<Output = Result<TokioIo<Connection>, NetError>> + Send>>;
+impl Way {
+    fn tls(&self) -> Result<&TlsClient, TlsError> {
+        let made = self
+            .tls
+            .get_or_init(|| TlsClient::new(&self.env, &self.options.tls, &["http/1.1"]));
+        made.as_ref().map_err(Clone::clone)
+    }
+
+    fn proxy_to(&self, is_tls: bool, address: &Address) -> Result<Option<ProxyUrl>, DialError> {
+        let proxy = &self.options.proxy;
+        if proxy.url.is_none() && !proxy.from_environment {
+            return Ok(None);
+        }
+        let is_virtual = self.env.is_virtual();
+        let variable = |name: &str| std::env::var(name).ok().filter(|_| !is_virtual);
+        proxy
+            .choose(is_tls, address, &variable)
+            .map_err(|error| DialError::Proxy(error.to_string()))
+    }
+
+    /// A plain request through an HTTP proxy bears the login itself; one over TLS leaves it to CONNECT.
+    fn log_in_at_proxy(&self, request: &mut Request<Bytes>) -> Result<(), DialError> {
+        if request.uri().scheme_str() != Some("http") {
+            return Ok(());
+        }
+        let (_, address) = destination(request.uri())?;
+        let Some(proxy) = self.proxy_to(false, &address)? else {
+            return Ok(());
+        };
+        if proxy.kind != ProxyKind::Socks5
+            && let Some(value) = proxy.authorization()
+            && let Ok(value) = HeaderValue::from_str(&value)
+        {
+            request
+                .headers_mut()
+                .insert(header::PROXY_AUTHORIZATION, value);
+        }
+        Ok(())
+    }
+
+    async fn connect(&self, uri: &Uri) -> Result<Connection, DialError> {
+        let (is_tls, address) = destination(uri)?;
+        let connection = match self.proxy_to(is_tls, &address)? {
+            None => self.env.dial(&address).await?,
+            Some(proxy) => self.through(&proxy, is_tls, &address).await?,
+        };
+        if !is_tls {
+            return Ok(connection);
+        }
+        let (connection, _) = self.tls()?.connect(&address.host, connection).await?;
+        Ok(connection)
+    }
+
+    async fn through(
+        &self,
+        proxy: &ProxyUrl,
+        is_tls: bool,
+        address: &Address,
+    ) -> Result<Connection, DialError> {
+        let failed = |reason: String| DialError::Proxy(format!("{proxy}: {reason}"));
+        let dialled = self.env.dial(&proxy.address).await;
+        let mut connection = dialled.map_err(|error| failed(error.to_string()))?;
+        if proxy.kind == ProxyKind::Https {
+            let shaken = self.tls()?.connect(&proxy.address.host, connection).await;
+            (connection, _) = shaken.map_err(|error| failed(error.to_string()))?;
+        }
+        match (proxy.kind, is_tls) {
+            (ProxyKind::Socks5, _) => socks5(&mut connection, proxy, address)
+                .await
+                .map_err(failed)?,
+            (_, true) => {
+                let headers = &self.options.proxy.connect_headers;
+                tunnel(&mut connection, proxy, address, headers)
+                    .await
+                    .map_err(failed)?;
+            }
+            (_, false) => return Ok(connection.with_proxy_behind()),
+        }
+        Ok(connection)
+    }
+}
+
+/// Whether the address wants TLS, and where it is.
+fn destination(uri: &Uri) -> Result<(bool, Address), DialError> {
+    let (is_tls, default_port) = match uri.scheme_str() {
+        Some("http") => (false, 80),
+        Some("https") => (true, 443),
+        other => return Err(DialError::Scheme(other.unwrap_or_default().to_owned())),
+    };
+    let host = uri
+        .host()
+        .unwrap_or_default()
+        .trim_start_matches('[')
+        .trim_end_matches(']');
+    let port = uri.port_u16().unwrap_or(default_port);
+    Ok((is_tls, Address::new(host, port)))
+}
+
+#[derive(Clone)]
+struct Connector(Arc<Way>);
+
+type Dialling = Pin<Box<dyn Future<Output = Result<TokioIo<Connection>, DialError>> + Send>>;
 
 impl tower::Service<Uri> for Connector {
     type Response = TokioIo<Connection>;
-    type Error = NetError;
+    type Error = DialError;
     type Future = Dialling;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), NetError>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), DialError>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, uri: Uri) -> Dialling {
-        let env = self.0.clone();
-        let host = uri
-            .host()
-            .unwrap_or_default()
-            .trim_start_matches('[')
-            .trim_end_matches(']');
-        let address = Address::new(host, uri.port_u16().unwrap_or(80));
-        Box::pin(async move { env.dial(&address).await.map(TokioIo::new) })
+        let way = Arc::clone(&self.0);
+        Box::pin(async move { way.connect(&uri).await.map(TokioIo::new) })
     }
 }
 
@@ -180,13 +373,11 @@ impl tower::Service<Uri> for Connector {
 mod tests {
     use std::convert::Infallible;
 
-    use gameday_signal::Timestamp;
-    use hyper::body::Incoming;
-
     use super::*;
     use crate::http_server::{ServeOptions, serve};
     use crate::link::LinkFault;
     use crate::sim::{Mode, Sim, SimConfig};
+    use gameday_signal::Timestamp;
 
     fn sim(mode: Mode) -> Sim {
         Sim::new(&SimConfig {

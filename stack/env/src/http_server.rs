@@ -17,6 +17,7 @@ use tower::Service;
 use crate::host::Env;
 use crate::http_client::HostExecutor;
 use crate::net::{Connection, Listener};
+use crate::tls::TlsServer;
 
 /// The limits of a server.
 #[derive(Clone, Copy, Debug)]
@@ -54,22 +55,59 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     accept(env, listener, options, move |own, connection, counted| {
-        let served = http1::Builder::new()
-            // The date is the wall clock's: it would differ from run to run.
-            .auto_date_header(false)
-            .timer(TokioTimer::new())
-            .header_read_timeout(options.header_read_timeout)
-            .serve_connection(
-                TokioIo::new(connection),
-                TowerToHyperService::new(service.clone()),
-            )
-            .with_upgrades();
+        let served = serve_http1(connection, service.clone(), options);
         own.spawn(async move {
-            // A client that breaks off has an error here; it has been told what it can still hear.
-            let _ = served.await;
+            served.await;
             drop(counted);
         });
     });
+}
+
+/// The same over TLS; a client that cannot shake hands is closed.
+pub fn serve_tls<S, B>(
+    env: &Env,
+    listener: Listener,
+    tls: TlsServer,
+    service: S,
+    options: ServeOptions,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Future + Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    accept(env, listener, options, move |own, connection, counted| {
+        let (tls, service, clock) = (tls.clone(), service.clone(), own.clock().clone());
+        own.spawn(async move {
+            let shaken = clock.timeout(options.header_read_timeout, tls.accept(connection));
+            if let Ok(Ok(connection)) = shaken.await {
+                serve_http1(connection, service, options).await;
+            }
+            drop(counted);
+        });
+    });
+}
+
+async fn serve_http1<S, B>(connection: Connection, service: S, options: ServeOptions)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let served = http1::Builder::new()
+        // The date is the wall clock's: it would differ from run to run.
+        .auto_date_header(false)
+        .timer(TokioTimer::new())
+        .header_read_timeout(options.header_read_timeout)
+        .serve_connection(TokioIo::new(connection), TowerToHyperService::new(service))
+        .with_upgrades();
+    // A client that breaks off has an error here; it has been told what it can still hear.
+    let _ = served.await;
 }
 
 /// Serves `service` on `listener` over HTTP/2 without TLS, as gRPC clients speak it, as tasks of this host, until the host

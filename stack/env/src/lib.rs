@@ -4,7 +4,8 @@
 //!            Sim (one runtime on one thread)
 //!             |
 //!   Env ------+-- Clock    epoch + tokio's Instant, paused in virtual time, the same line of code in every mode
-//!   (a host)  +-- Net      listen and dial by name: in-memory pipes or TCP on loopback, with link faults on the way
+//!   (a host)  +-- Net      listen and dial by name: in-memory pipes or TCP on loopback, with link faults on the way;
+//!             |            TLS and proxies on top
 //!             +-- Rng      ChaCha8 streams by name, all from one seed
 //!             +-- Journal  what a person would want on the timeline, once, in order
 //! ```
@@ -21,6 +22,7 @@
     reason = "this room is the door that the other rooms go through"
 )]
 
+mod certificate;
 mod clock;
 mod host;
 mod http_client;
@@ -29,19 +31,26 @@ mod journal;
 mod link;
 mod net;
 mod process;
+mod proxy;
+mod proxy_handshake;
 mod rng;
 mod side_by_side;
 mod sim;
+mod tls;
+mod tls_verifier;
 mod watchdog;
 
+pub use certificate::Certificate;
 pub use clock::{Clock, Elapsed, Stopwatch};
 pub use host::Env;
-pub use http_client::{HttpClient, HttpError, HttpErrorKind};
-pub use http_server::{ServeOptions, serve, serve_http2};
+pub use http_client::{AnswerLimit, HttpClient, HttpError, HttpErrorKind, HttpOptions};
+pub use http_server::{ServeOptions, serve, serve_http2, serve_tls};
 pub use journal::Journal;
 pub use link::{LinkFault, LinkGuard, LinkVerdict};
 pub use net::{Address, AddressError, Connection, Listener, Net, NetError};
 pub use process::{Child, ProcessError, interrupted, parent_gone};
+pub use proxy::{ProxyError, ProxyOptions, ProxyUrl};
 pub use rng::Rng;
 pub use side_by_side::side_by_side;
 pub use sim::{Mode, Sim, SimConfig};
+pub use tls::{TlsClient, TlsError, TlsOptions, TlsServer, TlsSession, TlsVersion};

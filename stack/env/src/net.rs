@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
+use tokio_rustls::TlsStream;
 
 use crate::clock::Clock;
 use crate::link::{LinkVerdict, Links};
@@ -251,6 +252,7 @@ impl Net {
         Ok(Connection {
             stream,
             gate: Some(gate),
+            to_proxy: false,
         })
     }
 }
@@ -331,20 +333,14 @@ impl Listener {
     pub async fn accept(&mut self) -> Result<Connection, NetError> {
         match &mut self.kind {
             ListenerKind::Memory(receiver) => match receiver.recv().await {
-                Some(stream) => Ok(Connection {
-                    stream: Stream::Memory(stream),
-                    gate: None,
-                }),
+                Some(stream) => Ok(Connection::plain(Stream::Memory(stream))),
                 // The network keeps the sender; without it there is nobody left to connect.
                 None => std::future::pending().await,
             },
             ListenerKind::Tcp(listener) => match listener.accept().await {
                 Ok((stream, _)) => {
                     let _ = stream.set_nodelay(true);
-                    Ok(Connection {
-                        stream: Stream::Tcp(stream),
-                        gate: None,
-                    })
+                    Ok(Connection::plain(Stream::Tcp(stream)))
                 }
                 Err(source) => Err(NetError::Io {
                     address: self.address.clone(),
@@ -359,11 +355,37 @@ impl Listener {
 pub struct Connection {
     stream: Stream,
     gate: Option<Gate>,
+    /// Whether requests on it are meant for the proxy at its other end.
+    to_proxy: bool,
 }
 
 enum Stream {
     Memory(DuplexStream),
     Tcp(TcpStream),
+    Tls(Box<TlsStream<Connection>>),
+}
+
+impl Connection {
+    fn plain(stream: Stream) -> Self {
+        Self {
+            stream,
+            gate: None,
+            to_proxy: false,
+        }
+    }
+
+    /// The same connection with TLS on top; the gate stays below.
+    pub(crate) fn over_tls(stream: TlsStream<Self>) -> Self {
+        Self::plain(Stream::Tls(Box::new(stream)))
+    }
+
+    /// The same connection, whose other end is an HTTP proxy that takes requests for any host.
+    pub(crate) fn with_proxy_behind(self) -> Self {
+        Self {
+            to_proxy: true,
+            ..self
+        }
+    }
 }
 
 struct Gate {
@@ -423,6 +445,7 @@ impl AsyncRead for Connection {
                 std::task::ready!(Pin::new(stream).poll_read(context, buffer))?
             }
             Stream::Tcp(stream) => std::task::ready!(Pin::new(stream).poll_read(context, buffer))?,
+            Stream::Tls(stream) => std::task::ready!(Pin::new(stream).poll_read(context, buffer))?,
         }
         if let Some(gate) = &mut self.gate
             && buffer.filled().len() > before
@@ -445,6 +468,7 @@ impl AsyncWrite for Connection {
         match &mut self.stream {
             Stream::Memory(stream) => Pin::new(stream).poll_write(context, bytes),
             Stream::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
@@ -452,6 +476,7 @@ impl AsyncWrite for Connection {
         match &mut self.stream {
             Stream::Memory(stream) => Pin::new(stream).poll_flush(context),
             Stream::Tcp(stream) => Pin::new(stream).poll_flush(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
@@ -459,12 +484,13 @@ impl AsyncWrite for Connection {
         match &mut self.stream {
             Stream::Memory(stream) => Pin::new(stream).poll_shutdown(context),
             Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }
 
 impl hyper_util::client::legacy::connect::Connection for Connection {
     fn connected(&self) -> hyper_util::client::legacy::connect::Connected {
-        hyper_util::client::legacy::connect::Connected::new()
+        hyper_util::client::legacy::connect::Connected::new().proxy(self.to_proxy)
     }
 }

@@ -35,4 +35,4 @@ pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use metric::{MetricMetadata, MetricType};
 pub use sample::{Exemplar, STALE_NAN_BITS, Sample, is_stale, stale_nan};
 pub use span::{Span, SpanEvent, SpanKind, SpanLink, SpanStatus};
-pub use timestamp::Timestamp;
+pub use timestamp::{Timestamp, days_from_civil};

@@ -1,22 +1,22 @@
-//! What a probe tells about a certificate (RFC 5280): names, dates, and nothing about its trust.
+//! What a certificate says (RFC 5280): names and dates, and nothing about its trust.
 
-use gameday_signal::Timestamp;
-
-use crate::civil::days_from_civil;
+use gameday_signal::{Timestamp, days_from_civil};
 
 /// A certificate, as far as it is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Certificate {
+pub struct Certificate {
     /// Its serial number in hexadecimal digits.
-    pub(crate) serial: String,
+    pub serial: String,
     /// Who it is of, in the order of RFC 4514 as Go prints it.
-    pub(crate) subject: String,
+    pub subject: String,
     /// Who signed it.
-    pub(crate) issuer: String,
+    pub issuer: String,
+    /// From when it is valid.
+    pub not_before: Timestamp,
     /// Until when it is valid.
-    pub(crate) not_after: Timestamp,
+    pub not_after: Timestamp,
     /// The DNS names that it is valid for.
-    pub(crate) dns_names: Vec<String>,
+    pub dns_names: Vec<String>,
 }
 
 /// Attribute types under 2.5.4 with their names, in the order in which Go prints them.
@@ -36,7 +36,7 @@ const SUBJECT_ALT_NAME: [u8; 3] = [0x55, 0x1d, 0x11];
 
 impl Certificate {
     /// Reads DER; none where it is no certificate.
-    pub(crate) fn parse(der: &[u8]) -> Option<Self> {
+    pub fn parse(der: &[u8]) -> Option<Self> {
         let (_, certificate) = Der(der).read()?;
         let (_, signed) = Der(certificate).read()?;
         let mut fields = Der(signed);
@@ -51,7 +51,8 @@ impl Certificate {
         let (_, subject) = fields.next()?;
         let _key = fields.next()?;
         let mut dates = Der(validity);
-        let _not_before = dates.next()?;
+        let (kind, not_before) = dates.next()?;
+        let not_before = time(kind, not_before)?;
         let (kind, not_after) = dates.next()?;
         let mut dns_names = Vec::new();
         while let Some((tag, content)) = fields.next() {
@@ -64,6 +65,7 @@ impl Certificate {
             serial: hex(&serial[significant..]),
             subject: name(subject)?,
             issuer: name(issuer)?,
+            not_before,
             not_after: time(kind, not_after)?,
             dns_names,
         })
@@ -179,7 +181,7 @@ mod tests {
     use super::*;
 
     fn der() -> Vec<u8> {
-        let pem = include_bytes!("../tests/data/web.pem");
+        let pem = include_bytes!("../../../exporters/tests/data/web.pem");
         CertificateDer::from_pem_slice(pem)
             .expect("a certificate")
             .to_vec()
@@ -193,6 +195,8 @@ mod tests {
                 serial: "03".to_owned(),
                 subject: "CN=web,O=gameday tests".to_owned(),
                 issuer: "CN=gameday test CA".to_owned(),
+                // 2023-11-01T00:00:00Z.
+                not_before: Timestamp::from_secs(1_698_796_800),
                 // 2023-11-14T23:00:00Z.
                 not_after: Timestamp::from_secs(1_700_002_800),
                 dns_names: vec!["web".to_owned(), "localhost".to_owned()],
