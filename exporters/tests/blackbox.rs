@@ -207,7 +207,10 @@ fn a_certificate_expires_when_the_clock_says_so() {
         env.clock().sleep(Duration::from_secs(3600)).await;
         check("https_2xx", &["probe_success 0"]).await;
         let (_, text) = probe(&env, "https_2xx", "https://web/&debug=true").await;
-        assert!(text.contains("it has expired: it is 2023-11-14T23:13:20"), "{text}");
+        assert!(
+            text.contains("it has expired: it is 2023-11-14T23:13:20"),
+            "{text}"
+        );
         check("https_anything", &told).await;
     });
 }
