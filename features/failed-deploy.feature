@@ -57,3 +57,21 @@ Feature: Failed deploy
     And the query 'dora_time_to_restore_seconds{window="7d"}' should exceed 60 within 1 minute
     And the query 'dora_time_to_restore_seconds{window="7d"}' should fall below 3600 within 1 minute
     And no other alert should have fired
+
+  Scenario: nobody knows how deliveries go, and somebody is told
+    Given 5 changes went live in the last 5 days
+    And the stack is quiet for 10 minutes
+    When the API of the pipeline answers 500 for 1 hour, with a page of HTML
+    # The exporter asks every minute, is scraped every 15 seconds, and the alert holds for 10 minutes.
+    Then alert "DeliveryUnknown" should be firing within 11 minutes 45 seconds with
+      | severity | warning  |
+      | service  | delivery |
+    And receiver "slack" should be notified of it once within 1 minute, with its value, dashboard and runbook
+    And the runbook of "DeliveryUnknown" should exist with every required section
+    # The last figures stand: what is old is said to be old, and not taken for bad.
+    And the query 'dora_change_failure_rate{window="7d"}' should fall below 0.01 within 15 seconds
+    And the query 'sum(dora_exporter_errors_total{reason="status"})' should exceed 5 within 15 seconds
+    When the API of the pipeline answers again
+    Then alert "DeliveryUnknown" should resolve within 2 minutes
+    And receiver "slack" should be told that it is resolved, with its duration
+    And no other alert should have fired

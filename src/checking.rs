@@ -7,10 +7,10 @@ use cucumber::gherkin::Feature;
 use fake_service::{FaultSpec, Role, ServiceConfig, Surroundings};
 use gameday_server::StackFiles;
 use gameday_server::rules::{RuleDefinition, RuleFile, RuleKind};
-use gameday_signal::{Labels, format_duration};
-use serde_json::{Map, Value};
+use gameday_signal::Labels;
 
 use crate::failure::Failure;
+use crate::faults::read_receiver_fault;
 use crate::runner::{check_steps, feature_names, game_day_of, read_feature, steps_of};
 use crate::scenario::Scenario;
 use crate::target::check_service;
@@ -140,6 +140,13 @@ impl Checker<'_> {
     fn scenario(&mut self, scenario: &Scenario) {
         let path = scenario.path.display().to_string();
         for (name, fault) in &scenario.settings.faults {
+            let json = fault.as_json(fault.lease);
+            if fault.is_of_receiver() {
+                if let Err(error) = read_receiver_fault(&json) {
+                    self.error(format!("{path}: fault {name:?}: {error}"));
+                }
+                continue;
+            }
             if let Err(failure) = check_service(&fault.service, &scenario.path) {
                 self.error(failure.to_string());
                 continue;
@@ -147,20 +154,8 @@ impl Checker<'_> {
             let Ok(role) = fault.service.parse::<Role>() else {
                 continue;
             };
-            let mut json = Map::new();
-            json.insert("type".to_owned(), Value::from(fault.kind.as_str()));
-            json.insert(
-                "lease".to_owned(),
-                Value::from(format_duration(fault.lease)),
-            );
-            json.extend(
-                fault
-                    .with
-                    .iter()
-                    .map(|(key, value)| (key.clone(), value.clone())),
-            );
             let around = Surroundings::of(&ServiceConfig::of(role));
-            if let Err(error) = FaultSpec::read(&Value::Object(json), &around) {
+            if let Err(error) = FaultSpec::read(&json, &around) {
                 self.error(format!("{path}: fault {name:?}: {error}"));
             }
         }
@@ -310,6 +305,24 @@ impl Checker<'_> {
             .alertmanager_config()
             .map(|config| config.receiver_names().map(str::to_owned).collect())
             .unwrap_or_default();
+        for (name, fault) in &scenario.settings.faults {
+            let receiver = fault.receiver.as_str();
+            if fault.is_of_receiver()
+                && !receivers.is_empty()
+                && !receivers.iter().any(|own| own == receiver)
+            {
+                let message = format!(
+                    "{}: fault {name:?}: no receiver is called {receiver:?} in alertmanager.yml",
+                    scenario.path.display()
+                );
+                let known = receivers.iter().map(String::as_str);
+                self.error(
+                    Failure::scenario(message)
+                        .did_you_mean(receiver, known)
+                        .to_string(),
+                );
+            }
+        }
         for step in steps_of(feature) {
             let place = format!(
                 "{}:{}:{}",

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use fake_service::Level;
 use gameday_server::StackFiles;
-use gameday_signal::{Timestamp, parse_duration};
+use gameday_signal::{Timestamp, format_duration, parse_duration};
 use http::Method;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -219,8 +219,12 @@ pub struct FaultSettings {
     /// Its type, one of `gameday faults`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The service that it hits.
+    /// The service that it hits; empty for a fault of a receiver.
+    #[serde(default)]
     pub service: String,
+    /// The receiver of alertmanager.yml that it hits; empty for a fault of a service.
+    #[serde(default)]
+    pub receiver: String,
     /// How long it stays in force at most: it undoes itself after that, whatever happens to the harness.
     #[serde(deserialize_with = "duration")]
     pub lease: Duration,
@@ -464,6 +468,12 @@ impl Scenario {
                     format!("the lease of fault {name:?} is zero: it would end before it began"),
                 );
             }
+            if fault.service.is_empty() == fault.receiver.is_empty() {
+                return invalid(
+                    name,
+                    format!("fault {name:?} must name either a service or a receiver"),
+                );
+            }
         }
         Ok(())
     }
@@ -554,6 +564,32 @@ impl Scenario {
             let message = format!("no fault is called {name:?} in {}", self.path.display());
             Failure::scenario(message).did_you_mean(name, faults.keys().map(String::as_str))
         })
+    }
+}
+
+impl FaultSettings {
+    /// What it hits: the name of a service or of a receiver.
+    pub fn on(&self) -> &str {
+        if self.is_of_receiver() {
+            &self.receiver
+        } else {
+            &self.service
+        }
+    }
+
+    /// Whether it hits a receiver, and no service.
+    pub fn is_of_receiver(&self) -> bool {
+        !self.receiver.is_empty()
+    }
+
+    /// The fault as its kind reads it: `type`, `lease` and its settings.
+    pub fn as_json(&self, lease: Duration) -> serde_json::Value {
+        let mut json = serde_json::Map::new();
+        json.insert("type".to_owned(), self.kind.as_str().into());
+        json.insert("lease".to_owned(), format_duration(lease).into());
+        let own = self.with.iter();
+        json.extend(own.map(|(key, value)| (key.clone(), value.clone())));
+        serde_json::Value::Object(json)
     }
 }
 
@@ -650,6 +686,16 @@ mod tests {
                 "lease: 1h",
                 "lease: soon",
                 "not a valid duration string: \"soon\"",
+            ),
+            (
+                "    service: checkout\n",
+                "",
+                "fault \"slow\" must name either a service or a receiver",
+            ),
+            (
+                "    service: checkout\n",
+                "    service: checkout\n    receiver: slack\n",
+                "fault \"slow\" must name either a service or a receiver",
             ),
             ("objective: 0.99", "objective: 99", "expected 0 to 1"),
             ("path: /", "path: x", "does not begin with \"/\""),

@@ -225,4 +225,33 @@ fn every_fault_is_documented_and_used() {
         let used = scenarios.contains(&format!("type: {}\n", kind.name));
         assert!(used, "no scenario uses the fault {}", kind.name);
     }
+    for kind in gameday::faults::RECEIVER_FAULTS {
+        let used = scenarios.contains(&format!("type: {}\n", kind.name));
+        assert!(used, "no scenario uses the fault {}", kind.name);
+    }
+}
+
+/// A step that no game day uses is one that nobody has seen work.
+#[test]
+fn every_step_is_used() {
+    let mut used = BTreeSet::new();
+    for name in gameday::runner::feature_names(&root()) {
+        let path = root().join("features").join(format!("{name}.feature"));
+        let text = std::fs::read_to_string(path).unwrap();
+        for line in text.lines() {
+            let words = line.trim().split_once(' ').map_or("", |(_, rest)| rest);
+            for (regex, step) in gameday::steps::compiled() {
+                if regex.is_match(words) {
+                    used.insert(step.pattern);
+                }
+            }
+        }
+    }
+    let unused: Vec<&str> = gameday::steps::all()
+        .map(|step| step.pattern)
+        .filter(|pattern| !used.contains(pattern))
+        // Its form for warnings, which plays the same function, is used.
+        .filter(|pattern| !pattern.starts_with("a {string} log line of"))
+        .collect();
+    assert!(unused.is_empty(), "no feature uses {unused:#?}");
 }

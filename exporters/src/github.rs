@@ -34,6 +34,9 @@ const PER_PAGE_MAX: usize = 100;
 /// Requests an hour for a token, as GitHub has it.
 const LIMIT: u64 = 5000;
 
+/// How long a rollback takes.
+pub const ROLLBACK: Duration = Duration::from_secs(60);
+
 /// The double. A clone is the same one.
 #[derive(Clone)]
 pub struct GitHub {
@@ -105,15 +108,20 @@ struct Misbehaviour {
     until: Timestamp,
 }
 
-#[derive(Deserialize)]
+/// What a scenario says of an API that refuses.
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NewMisbehaviour {
-    status: u16,
+pub struct NewMisbehaviour {
+    /// The status of every answer.
+    pub status: u16,
+    /// Whether the body is a page for people in the place of JSON.
     #[serde(default)]
-    html: bool,
+    pub html: bool,
+    /// The `Retry-After` header, in seconds.
     #[serde(default)]
-    retry_after: Option<u64>,
-    lease: String,
+    pub retry_after: Option<u64>,
+    /// How long it lasts: it ends by itself.
+    pub lease: String,
 }
 
 #[derive(Deserialize)]
@@ -185,8 +193,8 @@ impl GitHub {
         Ok(sha)
     }
 
-    /// The good version before the last one that went live is deployed again, within a minute; none where there is none.
-    pub fn roll_back(&self) -> Option<String> {
+    /// The good version before the last one that went live is deployed again, which takes so long; none where there is none.
+    pub fn roll_back(&self, takes: Duration) -> Option<String> {
         let now = self.env.now();
         let mut state = self.lock();
         let mut live = state
@@ -200,8 +208,8 @@ impl GitHub {
         state.keep(Push {
             number,
             triggered_at: now,
-            built_at: now + Duration::from_secs(30),
-            deployed_at: now + Duration::from_secs(60),
+            built_at: now + takes / 2,
+            deployed_at: now + takes,
             ..before.clone()
         });
         Some(before.sha)
@@ -309,20 +317,18 @@ impl GitHub {
                 .and_then(|new| self.push(&new))
                 .map(|sha| json!({"sha": sha})),
             ("POST", "rollback") => self
-                .roll_back()
+                .roll_back(ROLLBACK)
                 .map(|sha| json!({"sha": sha}))
                 .ok_or_else(|| "there is no version to go back to".to_owned()),
-            ("POST", "misbehave") => {
-                read::<NewMisbehaviour>(body).and_then(|new| self.misbehave(&new))
-            }
+            ("POST", "misbehave") => read::<NewMisbehaviour>(body)
+                .and_then(|new| self.misbehave(&new).map(|()| json!({"status": new.status}))),
             ("POST", "limit") => read::<NewLimit>(body).and_then(|new| {
                 let reset_in = parse_duration(&new.reset_in).map_err(|error| error.to_string())?;
                 self.lock().limit = Some((new.remaining, self.env.now() + reset_in));
                 Ok(json!({"remaining": new.remaining}))
             }),
             ("DELETE", "misbehave") => {
-                let mut state = self.lock();
-                (state.misbehaviour, state.limit) = (None, None);
+                self.behave();
                 Ok(json!({}))
             }
             _ => {
@@ -338,7 +344,11 @@ impl GitHub {
         }
     }
 
-    fn misbehave(&self, new: &NewMisbehaviour) -> Result<Value, String> {
+    /// Refuses everything for a while.
+    ///
+    /// # Errors
+    /// Where the status is none, or the lease is zero or no duration.
+    pub fn misbehave(&self, new: &NewMisbehaviour) -> Result<(), String> {
         let status = StatusCode::from_u16(new.status).map_err(|error| error.to_string())?;
         let lease = parse_duration(&new.lease).map_err(|error| format!("lease: {error}"))?;
         if lease.is_zero() {
@@ -350,7 +360,13 @@ impl GitHub {
             retry_after: new.retry_after,
             until: self.env.now() + lease,
         });
-        Ok(json!({"status": new.status}))
+        Ok(())
+    }
+
+    /// Answers well again, whatever was scripted.
+    pub fn behave(&self) {
+        let mut state = self.lock();
+        (state.misbehaviour, state.limit) = (None, None);
     }
 
     fn runs(&self, asked: &Asked, pushes: &[Push], now: Timestamp) -> (Value, Option<String>) {

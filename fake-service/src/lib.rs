@@ -46,7 +46,8 @@ pub use config::{
     Upstream, topology,
 };
 pub use faults::{
-    Ended, EndedBy, FAULTS, FaultError, FaultKind, FaultSpec, FaultState, Setting, Surroundings,
+    Ended, EndedBy, FAULTS, FaultError, FaultKind, FaultSpec, FaultState, Setting, Settings,
+    Surroundings,
 };
 pub use service::{Error, Service, start};
 pub use topology::{Endpoint, Role, RoleError};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use gameday_signal::{Event, EventKind, FaultEnd, Timestamp, format_duration};
 
 use super::{EarliestFiring, Game};
+use crate::load::{BadCounter, ScrapeTimes};
 use crate::scenario::{SloAlertSettings, SloSettings};
 use crate::timeline::{
     AlertRecord, AlertTiming, Chart, ChartSeries, Expectation, FaultRecord, LatencyQuantile,
@@ -17,6 +18,8 @@ use crate::world::StepError;
 const CHART_POINTS: u32 = 480;
 /// The scrape interval of the defaults, below which a chart shows nothing more.
 const CHART_STEP_MIN: Duration = Duration::from_secs(15);
+/// From this share of bad events on, every request is one: what is missing was under way when the fault began.
+const ALL_ARE_BAD: f64 = 0.98;
 /// The window of the charts' indicators.
 const CHART_WINDOW: &str = "5m";
 
@@ -214,7 +217,7 @@ impl Game {
             .fold(0.0, f64::max);
         let phases = self.sim.block_on(self.apis.phases(&rule.group)).ok()?;
         let windows = alert.windows.iter();
-        Some(AlertTiming {
+        let mut timing = AlertTiming {
             windows: windows
                 .map(|window| {
                     WindowCondition::burn_rate(
@@ -227,6 +230,7 @@ impl Game {
             bad_ratio_before: before,
             bad_ratio_during: during,
             recorded_before: self.first_bad(slo).unwrap_or(injected).since(self.started),
+            crossed_at: None,
             scrape_interval: phases.scrape_interval,
             scrape_phase: phases.scrape_phase,
             evaluation_interval: rule.interval,
@@ -236,6 +240,28 @@ impl Game {
                 self.stack
                     .group_wait_of(&rule.labels.with("alertname", &rule.name)),
             ),
+        };
+        if timing.bad_ratio_during < ALL_ARE_BAD {
+            timing.crossed_at = self.crossing_of(slo, &timing);
+        }
+        Some(timing)
+    }
+
+    /// When the events that the load counted passed every window: where a fault hits only some requests, chance decides that.
+    fn crossing_of(&self, slo: &SloSettings, timing: &AlertTiming) -> Option<Timestamp> {
+        let first_bad = self.first_bad(slo)?;
+        let events = self.load.as_ref()?.recorder().events_of(&slo.name)?;
+        let counter = if slo.bad_event.as_ref()?.errors {
+            BadCounter::OfItsOwn
+        } else {
+            BadCounter::RestOfGood
+        };
+        let times = ScrapeTimes {
+            interval: timing.scrape_interval,
+            phase: timing.scrape_phase?,
+        };
+        timing.crossing_of(first_bad, self.now(), |window, at| {
+            events.bad_ratio_as_scraped(times, window, at, counter)
         })
     }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use gameday_exporters::github::Outcome;
-use gameday_signal::EventKind;
+use gameday_exporters::github::{NewMisbehaviour, Outcome, ROLLBACK};
+use gameday_signal::{EventKind, format_duration};
 
 use super::Game;
 use crate::target::{PIPELINE, PIPELINE_RUN, push_of};
@@ -89,12 +89,48 @@ impl Game {
     pub fn roll_back(&mut self) -> Result<String, StepError> {
         let github = self.exporters.github()?;
         let sha = github
-            .roll_back()
+            .roll_back(self.scaled(ROLLBACK))
             .ok_or_else(|| StepError::invalid("there is no version to go back to"))?;
         self.phase("rollback");
         self.acted_at = self.now();
         self.note_deployed(&sha, "rolled_back");
         Ok(sha)
+    }
+
+    /// The API of the pipeline answers every request with that status, for at most `lease`.
+    ///
+    /// # Errors
+    /// Where the scenario has no pipeline, or the status is none.
+    pub fn break_pipeline_api(
+        &mut self,
+        status: u16,
+        html: bool,
+        lease: Duration,
+    ) -> Result<(), StepError> {
+        let misbehaviour = NewMisbehaviour {
+            status,
+            html,
+            retry_after: None,
+            lease: format_duration(self.scaled(lease)),
+        };
+        let github = self.exporters.github()?;
+        github
+            .misbehave(&misbehaviour)
+            .map_err(StepError::invalid)?;
+        self.phase(&format!("the API of the pipeline answers {status}"));
+        self.acted_at = self.now();
+        Ok(())
+    }
+
+    /// The API of the pipeline answers as ever again.
+    ///
+    /// # Errors
+    /// Where the scenario has no pipeline.
+    pub fn mend_pipeline_api(&mut self) -> Result<(), StepError> {
+        self.exporters.github()?.behave();
+        self.phase("recovery");
+        self.acted_at = self.now();
+        Ok(())
     }
 
     fn note_deployed(&self, sha: &str, outcome: &str) {

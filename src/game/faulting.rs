@@ -8,6 +8,7 @@ use http::Request;
 
 use super::Game;
 use crate::faults::{FaultGuard, describe};
+use crate::receivers::{PROBE_HEADER, RECEIVER_HEADER, Receivers};
 use crate::scenario::FaultSettings;
 use crate::world::StepError;
 
@@ -22,7 +23,7 @@ impl Game {
     /// Puts a fault of the scenario into force.
     ///
     /// # Errors
-    /// Where the scenario has no such fault, its service does not exist, or refuses it.
+    /// Where the scenario has no such fault, its service or receiver does not exist, or refuses it.
     pub fn inject(&mut self, name: &str) -> Result<String, StepError> {
         let settings = self.scenario.fault(name)?.clone();
         if self.faults.iter().any(|fault| fault.name() == name) {
@@ -30,15 +31,22 @@ impl Game {
                 "fault {name:?} is already in force"
             )));
         }
-        self.target
-            .check_service(&settings.service, &self.scenario.path)?;
+        if settings.is_of_receiver() {
+            self.check_receiver(&settings.receiver)?;
+        } else {
+            self.target
+                .check_service(&settings.service, &self.scenario.path)?;
+        }
         self.phase(&format!("fault {name}"));
         let lease = self.scaled(settings.lease).max(LEASE_MIN);
         self.load_mark();
-        let guard = FaultGuard::inject(&self.sim, name, &settings, lease)?;
+        let guard = FaultGuard::inject(&self.sim, &self.receivers, name, &settings, lease)?;
         self.faults.push(guard);
         self.acted_at = self.now();
-        self.injected_at = Some(self.acted_at);
+        // What goes wrong with a receiver is no incident of the system: its moments count from what broke a service.
+        if !settings.is_of_receiver() {
+            self.injected_at = Some(self.acted_at);
+        }
         Ok(describe(&settings))
     }
 
@@ -57,20 +65,31 @@ impl Game {
         let report = guard.end(FaultEnd::Cleared)?;
         self.acted_at = self.now();
         self.phase("recovery");
-        let expected = format!("fault {name:?} to touch requests");
         if report.touched == 0 {
-            let window = self.load_since_mark();
+            let (what, of) = if settings.is_of_receiver() {
+                ("messages", self.receivers.attempts().len() as u64)
+            } else {
+                ("requests", self.load_since_mark().sent)
+            };
             return Err(StepError::inconclusive(
-                expected,
-                format!("it touched none of {} requests", window.sent),
+                format!("fault {name:?} to touch {what}"),
+                format!("it touched none of {of}"),
             ));
         }
-        if !self.faults.is_empty() {
+        if settings.is_of_receiver() {
+            let evidence = self.prove_receiver_well(name, &settings.receiver)?;
+            return Ok(format!(
+                "it touched {} messages; {evidence}",
+                report.touched
+            ));
+        }
+        let others = self.faults.iter().filter(|fault| !fault.is_of_receiver());
+        let others = others.count();
+        if others > 0 {
             // What the others do would be taken for this one's; the last one to go proves it for all.
             return Ok(format!(
-                "it touched {} requests; {} other faults are still in force",
+                "it touched {} requests; {others} other faults are still in force",
                 report.touched,
-                self.faults.len()
             ));
         }
         let evidence = self.prove_gone(name, &settings)?;
@@ -86,6 +105,33 @@ impl Game {
             // Where the service cannot be reached, its lease ends the fault.
             let _ = guard.end(end);
         }
+    }
+
+    /// Sends a probe to a receiver, which answers it as it would a message.
+    fn prove_receiver_well(&mut self, name: &str, receiver: &str) -> Result<String, StepError> {
+        let expected = format!("nothing of fault {name:?} to be left");
+        let request = Request::post(format!("http://{}/", Receivers::address()))
+            .header(RECEIVER_HEADER, receiver)
+            .header(PROBE_HEADER, name)
+            .body(Bytes::new())
+            .map_err(|error| StepError::internal(error.to_string()))?;
+        let clock = self.env().clock().clone();
+        let begin = clock.now();
+        let client = self.env().http_client();
+        let answer = self.run(client.send(request, PROBE_LATENCY_MAX))?;
+        let answer =
+            answer.map_err(|error| StepError::failed(expected.clone(), error.to_string()))?;
+        if !answer.status().is_success() {
+            let observed = format!("{receiver} answered {}", answer.status());
+            return Err(StepError::failed(expected, observed));
+        }
+        let took = format_duration(clock.now().since(begin));
+        let evidence = format!("receiver {receiver} took a probe in {took}");
+        self.env().record(EventKind::FaultProvenGone {
+            fault: name.to_owned(),
+            evidence: evidence.clone(),
+        });
+        Ok(evidence)
     }
 
     /// Sends requests the way users do and looks at the answers.

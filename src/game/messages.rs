@@ -28,12 +28,23 @@ impl Game {
             .collect()
     }
 
+    /// Every attempt to notify that receiver, accepted or not.
+    pub fn attempts_to(&self, receiver: &str) -> Vec<Message> {
+        let attempts = self.receivers.attempts().into_iter();
+        attempts
+            .filter(|message| message.receiver == receiver)
+            .collect()
+    }
+
     /// What a receiver got, in a line, for a step that wanted something else.
     pub fn describe_messages(&self, receiver: &str) -> String {
         let messages = self.messages_to(receiver);
         if messages.is_empty() {
             let others = self.receivers.accepted().len();
-            return format!("{receiver} got no message ({others} went to other receivers)");
+            let failed = self.attempts_to(receiver).len();
+            return format!(
+                "{receiver} took no message, {failed} attempts failed ({others} went to other receivers)"
+            );
         }
         let of = |message: &Message| {
             let text: String = message

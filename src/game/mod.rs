@@ -11,6 +11,7 @@ mod drilling;
 mod faulting;
 mod messages;
 mod progress;
+mod silencing;
 mod waiting;
 mod watching;
 
@@ -52,6 +53,8 @@ pub struct Game {
     expected: BTreeSet<String>,
     focus: Option<Focus>,
     drill_downs: Vec<DrillDown>,
+    /// The silences that steps began.
+    silences: Vec<String>,
     flags: Flags,
     /// When the last `When` ended: the limits of the following steps count from here.
     acted_at: Timestamp,
@@ -133,6 +136,7 @@ impl Game {
             expected: BTreeSet::new(),
             focus: None,
             drill_downs: Vec::new(),
+            silences: Vec::new(),
             flags,
             acted_at: now,
             started: now,
@@ -262,9 +266,14 @@ impl Game {
         }
         for guard in self.faults.drain(..) {
             let name = guard.name().to_owned();
+            let what = if guard.is_of_receiver() {
+                "messages"
+            } else {
+                "requests"
+            };
             match guard.end(gameday_signal::FaultEnd::Dropped) {
                 Ok(report) if report.touched == 0 => {
-                    let expected = format!("fault {name:?} to touch requests");
+                    let expected = format!("fault {name:?} to touch {what}");
                     return Some(StepError::inconclusive(expected, "it touched none"));
                 }
                 Ok(_) => {}
@@ -283,6 +292,11 @@ impl Game {
             phase: phase.to_owned(),
         });
         self.flags.set_phase(phase);
+    }
+
+    /// The moment from which the limits of the steps count.
+    pub fn acted_at(&self) -> Timestamp {
+        self.acted_at
     }
 
     /// Makes now the moment from which the limits of the following steps count.
@@ -355,6 +369,14 @@ impl Game {
     /// Where it cannot be reached.
     pub fn managed_alerts(&self) -> Result<Vec<ManagedAlert>, StepError> {
         Ok(self.run(self.apis.managed_alerts())??)
+    }
+
+    /// The alerts that Alertmanager holds, once for each group that they are in.
+    ///
+    /// # Errors
+    /// Where it cannot be reached.
+    pub fn grouped_alerts(&self) -> Result<Vec<ManagedAlert>, StepError> {
+        Ok(self.run(self.apis.grouped_alerts())??)
     }
 
     /// The rule of that alert, as it is loaded.

@@ -168,4 +168,23 @@ impl Game {
         })?;
         Ok(waited.found)
     }
+
+    /// Waits for an attempt to notify a receiver, accepted or not, that is right; the limit counts from `from`.
+    ///
+    /// # Errors
+    /// As for [`Self::wait_for_message`].
+    pub fn wait_for_attempt(
+        &mut self,
+        receiver: &str,
+        from: Timestamp,
+        limit: Duration,
+        right: impl Fn(&Message) -> bool,
+    ) -> Result<Option<Message>, StepError> {
+        self.check_receiver(receiver)?;
+        let waited = self.wait(from, limit, |game| {
+            let found = game.attempts_to(receiver).into_iter().find(&right);
+            Ok((found, Vec::<()>::new()))
+        })?;
+        Ok(waited.found)
+    }
 }

@@ -7,6 +7,7 @@
 //! Latency counts from the intended start, so a stalled system cannot hide its stall (no coordinated omission).
 
 mod arrivals;
+mod events;
 mod mix;
 mod recorder;
 
@@ -19,6 +20,7 @@ use gameday_signal::{EventKind, Timestamp};
 use http::Request;
 
 pub use arrivals::{Arrivals, Wave};
+pub use events::{BadCounter, EventCounts, ScrapeTimes};
 pub use mix::{MixEntry, RequestMix};
 pub use recorder::{BadEvent, LatencySummary, LoadSummary, Recorder, Window};
 

@@ -7,6 +7,8 @@ use gameday_env::Env;
 use gameday_signal::{EventKind, Timestamp, format_duration};
 use serde::{Deserialize, Serialize};
 
+use super::events::EventCounts;
+
 /// Which answers count as bad for a service level objective, as the load sees them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BadEvent {
@@ -36,6 +38,8 @@ struct State {
     /// One flag for each watched objective: the next bad event is the first.
     armed: Vec<bool>,
     last_sent: Option<Timestamp>,
+    /// The events of each watched objective.
+    events: Vec<EventCounts>,
 }
 
 /// Counts over a stretch of time.
@@ -82,6 +86,7 @@ impl Recorder {
     pub(super) fn new(env: Env, watch: Vec<BadEvent>) -> Self {
         let state = State {
             armed: vec![false; watch.len()],
+            events: vec![EventCounts::default(); watch.len()],
             ..State::default()
         };
         Self {
@@ -127,9 +132,16 @@ impl Recorder {
             window.failed += u64::from(failed);
             window.histogram.record(latency);
         }
-        for (rule, armed) in self.watch.iter().zip(&mut state.armed) {
+        let now = self.env.now();
+        let counted = state.armed.iter_mut().zip(&mut state.events);
+        for (rule, (armed, events)) in self.watch.iter().zip(counted) {
+            if !path.starts_with(&rule.path_prefix) {
+                continue;
+            }
             let slow = rule.slower_than.is_some_and(|limit| latency > limit);
-            if *armed && path.starts_with(&rule.path_prefix) && ((failed && rule.errors) || slow) {
+            let is_bad = (failed && rule.errors) || slow;
+            events.count(now, is_bad);
+            if *armed && is_bad {
                 *armed = false;
                 let what = match status {
                     Some(status) => format!(
@@ -161,6 +173,12 @@ impl Recorder {
     /// The counts since the last mark.
     pub fn since_mark(&self) -> Window {
         self.lock().since_mark.clone()
+    }
+
+    /// The events of a watched objective.
+    pub fn events_of(&self, slo: &str) -> Option<EventCounts> {
+        let index = self.watch.iter().position(|rule| rule.slo == slo)?;
+        self.lock().events.get(index).cloned()
     }
 
     /// The counts since the start.

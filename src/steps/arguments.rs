@@ -14,6 +14,9 @@ pub struct Arguments {
     pub table: Vec<Vec<String>>,
 }
 
+/// An alert of a table: its name, and labels that it must have.
+pub type NamedAlert = (String, Vec<(String, String)>);
+
 impl Arguments {
     /// Arguments as they were captured.
     pub fn new(texts: Vec<String>, table: Vec<Vec<String>>) -> Self {
@@ -51,6 +54,36 @@ impl Arguments {
     /// Where it is none.
     pub fn duration(&self, index: usize) -> Result<Duration, StepError> {
         words_to_duration(self.text(index)).map_err(StepError::invalid)
+    }
+
+    /// The table as alerts: a name, then cells of label and value by turns.
+    ///
+    /// # Errors
+    /// Where there is no table, a name is empty or a value is missing.
+    pub fn alerts(&self) -> Result<Vec<NamedAlert>, StepError> {
+        if self.table.is_empty() {
+            return Err(StepError::invalid(
+                "a table names the alerts: | ServiceDown | instance | users:8080 |",
+            ));
+        }
+        let of = |row: &Vec<String>| {
+            let mut cells: Vec<&String> = row.iter().collect();
+            // The rows of a table are equally long: what is left empty at the end is no cell.
+            while cells.last().is_some_and(|cell| cell.is_empty()) {
+                cells.pop();
+            }
+            let Some((name, labels)) = cells.split_first() else {
+                return Err(StepError::invalid("a row of the table is empty"));
+            };
+            let pairs = labels.chunks(2).map(|pair| match pair {
+                [label, value] => Ok(((*label).clone(), (*value).clone())),
+                _ => Err(StepError::invalid(format!(
+                    "the row of {name} has a label without a value"
+                ))),
+            });
+            Ok(((*name).clone(), pairs.collect::<Result<_, _>>()?))
+        };
+        self.table.iter().map(of).collect()
     }
 
     /// The table as pairs of its first two columns.
@@ -116,6 +149,23 @@ mod tests {
         }
         for text in ["6 fortnights", "6", "1 hour 30"] {
             assert!(words_to_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_tables_of_alerts() {
+        let table = |rows: &[&[&str]]| {
+            let row = |cells: &&[&str]| cells.iter().map(ToString::to_string).collect();
+            Arguments::new(Vec::new(), rows.iter().map(row).collect())
+        };
+        let alerts = table(&[&["Down", "instance", "a"], &["Slow", "", ""]]).alerts();
+        let pair = ("instance".to_owned(), "a".to_owned());
+        assert_eq!(
+            alerts.expect("it is valid"),
+            [("Down".to_owned(), vec![pair]), ("Slow".to_owned(), vec![])]
+        );
+        for rows in [&[][..], &[&["Down", "instance"][..]], &[&["", ""]]] {
+            assert!(table(rows).alerts().is_err(), "{rows:?}");
         }
     }
 }

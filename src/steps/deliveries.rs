@@ -48,6 +48,20 @@ pub(super) const STEPS: &[StepDef] = &[
         doc: "The last good version before the live one is deployed again, within a minute.",
         play: rolled_back,
     },
+    StepDef {
+        kind: StepKind::When,
+        pattern: "the API of the pipeline answers {number} for {duration}(, with a page of HTML)",
+        example: "the API of the pipeline answers 500 for 1 hour, with a page of HTML",
+        doc: "Whoever asks the API that the DORA exporter reads gets this status, until a step mends it or the time is over. The limits of the next steps count from here.",
+        play: api_breaks,
+    },
+    StepDef {
+        kind: StepKind::When,
+        pattern: "the API of the pipeline answers again",
+        example: "the API of the pipeline answers again",
+        doc: "It answers as ever.",
+        play: api_mends,
+    },
 ];
 
 fn crash(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
@@ -85,4 +99,23 @@ fn goes_live(world: &mut World, _: &Arguments) -> Result<String, StepError> {
 fn rolled_back(world: &mut World, _: &Arguments) -> Result<String, StepError> {
     let sha = world.game()?.roll_back()?;
     Ok(format!("{sha} is deployed again"))
+}
+
+fn api_breaks(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
+    let status = arguments.number(0)?;
+    if status.fract() != 0.0 || !(100.0..=599.0).contains(&status) {
+        return Err(StepError::invalid(format!(
+            "{status} is no HTTP status: expected for example 401, 403, 429 or 500"
+        )));
+    }
+    let lease = arguments.duration(1)?;
+    let html = world.step_text.ends_with("HTML");
+    let game = world.game()?;
+    game.break_pipeline_api(status as u16, html, lease)?;
+    Ok(format!("every answer is a {status}"))
+}
+
+fn api_mends(world: &mut World, _: &Arguments) -> Result<String, StepError> {
+    world.game()?.mend_pipeline_api()?;
+    Ok("it answers".to_owned())
 }

@@ -9,17 +9,19 @@
 
 mod alerts;
 mod arguments;
+mod attempts;
 mod deliveries;
 mod drill_down;
 mod notifications;
 mod objectives;
 mod phases;
+mod silences;
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-pub use arguments::Arguments;
+pub use arguments::{Arguments, NamedAlert};
 
 use crate::world::{StepError, World};
 
@@ -55,6 +57,8 @@ pub fn all() -> impl Iterator<Item = &'static StepDef> {
         deliveries::STEPS,
         alerts::STEPS,
         notifications::STEPS,
+        attempts::STEPS,
+        silences::STEPS,
         objectives::STEPS,
         drill_down::STEPS,
     ]

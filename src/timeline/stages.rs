@@ -216,6 +216,7 @@ mod tests {
             bad_ratio_before: 0.0,
             bad_ratio_during: 1.0,
             recorded_before: Duration::from_secs(1800),
+            crossed_at: None,
             scrape_interval: Duration::from_secs(15),
             scrape_phase: scrape_phase_secs.map(Duration::from_secs),
             evaluation_interval: Duration::from_secs(15),

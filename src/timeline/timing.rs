@@ -28,6 +28,10 @@ pub struct AlertTiming {
     /// For how long events had been recorded before t1: a window longer than this is not yet full.
     #[serde(rename = "recorded_before_ms", with = "units::millis")]
     pub recorded_before: Duration,
+    /// From when on the events that were counted passed every window, where only some are bad and chance decides which; the
+    /// arithmetic on their shares where none is given.
+    #[serde(default)]
+    pub crossed_at: Option<Timestamp>,
     /// How often the targets are scraped.
     #[serde(rename = "scrape_interval_ms", with = "units::millis")]
     pub scrape_interval: Duration,
@@ -166,7 +170,10 @@ impl AlertTiming {
 
     /// When each stage can be over if the bad events begin at `first_bad`; none if the expression never becomes true.
     pub fn theoretical(&self, first_bad: Timestamp) -> Option<TheoreticalMoments> {
-        let crossed = Bounds::exact(first_bad + self.window_delay()?);
+        let crossed = Bounds::exact(match self.crossed_at {
+            Some(at) => at,
+            None => first_bad + self.window_delay()?,
+        });
         let scraped = crossed.next_tick(self.scrape_interval, self.scrape_phase);
         let pending = scraped.next_tick(self.evaluation_interval, self.evaluation_phase);
         let firing = pending.later_by(self.hold());
@@ -178,6 +185,38 @@ impl AlertTiming {
             firing,
             notified,
         })
+    }
+
+    /// The first scrape, after `first_bad` and until `end`, from which on all windows are over their thresholds for as long as `for`
+    /// takes; none if there is none. `bad_ratio` is the share of bad events over a window that ends at a scrape.
+    pub fn crossing_of(
+        &self,
+        first_bad: Timestamp,
+        end: Timestamp,
+        bad_ratio: impl Fn(Duration, Timestamp) -> Option<f64>,
+    ) -> Option<Timestamp> {
+        let phase = self.scrape_phase?;
+        if self.scrape_interval.is_zero() || self.windows.is_empty() {
+            return None;
+        }
+        let over = |scrape: Timestamp, condition: &WindowCondition| {
+            bad_ratio(condition.window, scrape)
+                .is_some_and(|ratio| ratio > condition.bad_ratio_threshold)
+        };
+        let mut since = None;
+        let mut scrape = next_tick(first_bad, self.scrape_interval, phase);
+        while scrape <= end {
+            if self.windows.iter().all(|condition| over(scrape, condition)) {
+                let since = *since.get_or_insert(scrape);
+                if scrape.since(since) >= self.for_duration {
+                    return Some(since);
+                }
+            } else {
+                since = None;
+            }
+            scrape = scrape + self.scrape_interval;
+        }
+        None
     }
 
     /// `for`, rounded up to whole evaluations: only an evaluation can find that it is over.
@@ -219,6 +258,7 @@ mod tests {
             bad_ratio_before: 0.0,
             bad_ratio_during: bad_ratio,
             recorded_before: Duration::from_secs(recorded_mins * 60),
+            crossed_at: None,
             scrape_interval: Duration::from_secs(15),
             scrape_phase: None,
             evaluation_interval: Duration::from_secs(15),
@@ -254,6 +294,34 @@ mod tests {
                 "{recorded_mins} {bad_ratio} {windows:?}"
             );
         }
+    }
+
+    /// One event a second; chance lets some of them be bad.
+    #[test]
+    fn events_decide_where_only_some_are_bad() {
+        let mut timing = timing(30, 0.5, &[(60, 0.1), (5, 0.1)]);
+        timing.scrape_phase = Some(Duration::ZERO);
+        timing.for_duration = Duration::from_secs(300);
+        let first_bad = Timestamp::from_secs(1800);
+        let crossing = |is_bad: &dyn Fn(i64) -> bool| {
+            let ratio = |window: Duration, at: Timestamp| {
+                let to = at.as_millis() / 1000;
+                let secs = (to - window.as_secs() as i64).max(0) + 1..=to;
+                let all = secs.clone().count();
+                let bad = secs.filter(|second| *second >= 1800 && is_bad(*second));
+                (all > 0).then(|| bad.count() as f64 / all as f64)
+            };
+            let found = timing.crossing_of(first_bad, Timestamp::from_secs(3600), ratio);
+            found.map(|at| at.as_millis() / 1000 - 1800)
+        };
+        // All bad: x / (1800 + x) = 0.1 after 200 s, shown by the scrape of 210 s.
+        assert_eq!(crossing(&|_| true), Some(210));
+        // Every other one: x / 2 / (1800 + x) = 0.1 after 450 s, when the bad one of that second is counted.
+        assert_eq!(crossing(&|second| second % 2 == 0), Some(450));
+        // A pause of 10 minutes empties the short window, and `for` begins anew.
+        let pause = 2030..2630;
+        assert_eq!(crossing(&|second| !pause.contains(&second)), Some(870));
+        assert_eq!(crossing(&|_| false), None);
     }
 
     #[test]

@@ -129,6 +129,8 @@ pub struct ManagedAlert {
     pub inhibited_by: Vec<String>,
     /// The silences that match it.
     pub silenced_by: Vec<String>,
+    /// The time intervals that mute it.
+    pub muted_by: Vec<String>,
     /// Its own fingerprint.
     pub fingerprint: String,
 }
@@ -392,17 +394,71 @@ impl Apis {
     pub async fn managed_alerts(&self) -> Result<Vec<ManagedAlert>, ApiError> {
         let url = format!("{}/api/v2/alerts", self.addresses.alertmanager);
         let body = self.get(url.clone()).await?.unwrap_or_default();
-        let texts = |value: &Value| value.as_array().into_iter().flatten().map(text).collect();
-        Ok(list(&body, &url)?
-            .iter()
-            .map(|alert| ManagedAlert {
-                labels: labels_of(&alert["labels"]),
-                state: text(&alert["status"]["state"]),
-                inhibited_by: texts(&alert["status"]["inhibitedBy"]),
-                silenced_by: texts(&alert["status"]["silencedBy"]),
-                fingerprint: text(&alert["fingerprint"]),
-            })
-            .collect())
+        Ok(list(&body, &url)?.iter().map(managed_alert).collect())
+    }
+
+    /// The same alerts once for each group that they are in. Only here does Alertmanager tell what mutes them: it is the group's
+    /// route that has time intervals.
+    ///
+    /// # Errors
+    /// Where Alertmanager cannot be reached.
+    pub async fn grouped_alerts(&self) -> Result<Vec<ManagedAlert>, ApiError> {
+        let url = format!("{}/api/v2/alerts/groups", self.addresses.alertmanager);
+        let body = self.get(url.clone()).await?.unwrap_or_default();
+        let mut alerts = Vec::new();
+        for group in list(&body, &url)? {
+            alerts.extend(list(&group["alerts"], &url)?.iter().map(managed_alert));
+        }
+        Ok(alerts)
+    }
+
+    /// Begins a silence, whose JSON is as API v2 has it, and gives its id.
+    ///
+    /// # Errors
+    /// Where Alertmanager cannot be reached or refuses it.
+    pub async fn begin_silence(&self, silence: &Value) -> Result<String, ApiError> {
+        let url = format!("{}/api/v2/silences", self.addresses.alertmanager);
+        let request = Request::post(&url)
+            .header("content-type", "application/json")
+            .body(Bytes::from(silence.to_string()));
+        let body = self.act(url.clone(), request).await?;
+        let json: Value = serde_json::from_str(&body).unwrap_or_default();
+        let id = json["silenceID"].as_str().map(str::to_owned);
+        id.ok_or(ApiError::Shape {
+            url,
+            reason: "no \"silenceID\"".to_owned(),
+        })
+    }
+
+    /// Ends a silence before its time.
+    ///
+    /// # Errors
+    /// Where Alertmanager cannot be reached or does not know it.
+    pub async fn end_silence(&self, id: &str) -> Result<(), ApiError> {
+        let url = format!("{}/api/v2/silence/{id}", self.addresses.alertmanager);
+        let request = Request::delete(&url).body(Bytes::new());
+        self.act(url, request).await.map(|_| ())
+    }
+
+    /// Sends what changes something, and gives the text of the answer.
+    async fn act(
+        &self,
+        url: String,
+        request: Result<Request<Bytes>, http::Error>,
+    ) -> Result<String, ApiError> {
+        let unreachable = |error: String| ApiError::Unreachable(format!("{url}: {error}"));
+        let request = request.map_err(|error| unreachable(error.to_string()))?;
+        let answer = self.client.send(request, TIMEOUT).await;
+        let answer = answer.map_err(|error| unreachable(error.to_string()))?;
+        let text = String::from_utf8_lossy(answer.body()).into_owned();
+        if answer.status().is_success() {
+            return Ok(text);
+        }
+        Err(ApiError::Refused {
+            url,
+            status: answer.status().as_u16(),
+            message: text.chars().take(500).collect(),
+        })
     }
 
     /// The newest log lines of a LogQL query, the newest first.
@@ -556,6 +612,18 @@ fn any_value(value: &Value) -> String {
     match inner {
         Value::String(text) => text.clone(),
         other => other.to_string(),
+    }
+}
+
+fn managed_alert(alert: &Value) -> ManagedAlert {
+    let texts = |value: &Value| value.as_array().into_iter().flatten().map(text).collect();
+    ManagedAlert {
+        labels: labels_of(&alert["labels"]),
+        state: text(&alert["status"]["state"]),
+        inhibited_by: texts(&alert["status"]["inhibitedBy"]),
+        silenced_by: texts(&alert["status"]["silencedBy"]),
+        muted_by: texts(&alert["status"]["mutedBy"]),
+        fingerprint: text(&alert["fingerprint"]),
     }
 }
 

@@ -35,8 +35,7 @@ use crate::config::ServiceConfig;
 use crate::host::Host;
 use crate::topology::Endpoint;
 
-pub use settings::FaultError;
-pub(crate) use settings::Settings;
+pub use settings::{FaultError, Settings};
 pub(crate) use table::FaultTable;
 pub use table::{Ended, EndedBy, FaultState};
 pub(crate) use target::Target;

@@ -24,7 +24,7 @@ pub struct FaultError {
 
 impl FaultError {
     /// An error without an offer of names.
-    pub(crate) fn new(field: &str, problem: impl Into<String>, expected: &str) -> Self {
+    pub fn new(field: &str, problem: impl Into<String>, expected: &str) -> Self {
         Self {
             field: field.to_owned(),
             problem: problem.into(),
@@ -67,7 +67,7 @@ impl FaultError {
 }
 
 /// The settings of one fault, taken one by one; what is left at the end is an error.
-pub(crate) struct Settings {
+pub struct Settings {
     object: Map<String, Value>,
     /// The names that were asked for.
     known: Vec<&'static str>,
@@ -77,7 +77,11 @@ pub(crate) struct Settings {
 const DURATION_MAX: Duration = Duration::from_secs(7 * 86_400);
 
 impl Settings {
-    pub(crate) fn new(value: &Value) -> Result<Self, FaultError> {
+    /// The settings of a fault as JSON.
+    ///
+    /// # Errors
+    /// Where it is no object.
+    pub fn new(value: &Value) -> Result<Self, FaultError> {
         match value {
             Value::Object(object) => Ok(Self {
                 object: object.clone(),
@@ -101,7 +105,10 @@ impl Settings {
     }
 
     /// A text.
-    pub(crate) fn text(&mut self, field: &'static str) -> Result<Option<String>, FaultError> {
+    ///
+    /// # Errors
+    /// Where it is no text.
+    pub fn text(&mut self, field: &'static str) -> Result<Option<String>, FaultError> {
         match self.take(field) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -114,7 +121,10 @@ impl Settings {
     }
 
     /// A duration that must be there and not be zero.
-    pub(crate) fn duration(&mut self, field: &'static str) -> Result<Duration, FaultError> {
+    ///
+    /// # Errors
+    /// Where it is missing, zero or no duration.
+    pub fn duration(&mut self, field: &'static str) -> Result<Duration, FaultError> {
         let expected = "a duration above zero such as \"400ms\" or \"10m\"";
         match self.optional_duration(field)? {
             None => Err(Self::missing(field, expected)),
@@ -124,7 +134,10 @@ impl Settings {
     }
 
     /// A duration that may be left out.
-    pub(crate) fn optional_duration(
+    ///
+    /// # Errors
+    /// Where it is no duration, or longer than a week.
+    pub fn optional_duration(
         &mut self,
         field: &'static str,
     ) -> Result<Option<Duration>, FaultError> {
@@ -146,7 +159,10 @@ impl Settings {
     }
 
     /// A number within limits, `default` where it is left out; without a default it must be there.
-    pub(crate) fn number(
+    ///
+    /// # Errors
+    /// Where it is missing without a default, no number, or outside the limits.
+    pub fn number(
         &mut self,
         field: &'static str,
         limits: std::ops::RangeInclusive<f64>,
@@ -189,7 +205,10 @@ impl Settings {
     }
 
     /// Says what was not asked for.
-    pub(crate) fn finish(self) -> Result<(), FaultError> {
+    ///
+    /// # Errors
+    /// Where a setting was given that nobody asked for, with the nearest names.
+    pub fn finish(self) -> Result<(), FaultError> {
         match self.object.keys().next() {
             None => Ok(()),
             Some(field) => Err(FaultError {

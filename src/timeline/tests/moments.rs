@@ -275,6 +275,7 @@ fn failed_deliveries_are_counted() {
         bad_ratio_before: 0.0,
         bad_ratio_during: 1.0,
         recorded_before: std::time::Duration::ZERO,
+        crossed_at: None,
         scrape_interval: std::time::Duration::from_secs(15),
         scrape_phase: None,
         evaluation_interval: std::time::Duration::from_secs(15),

@@ -409,6 +409,7 @@ fn alerts() -> Vec<AlertRecord> {
         bad_ratio_before: 0.0,
         bad_ratio_during: 1.0,
         recorded_before: Duration::from_secs(1800),
+        crossed_at: None,
         scrape_interval: Duration::from_secs(15),
         scrape_phase: Some(Duration::from_secs(3)),
         evaluation_interval: Duration::from_secs(15),
