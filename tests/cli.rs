@@ -273,3 +273,99 @@ fn a_starter_project_checks_and_plays() {
             .is_file()
     );
 }
+
+/// A running `gameday stack up` with a data directory, killed at the end.
+struct RunningStack {
+    child: std::process::Child,
+    said: std::io::Lines<std::io::BufReader<std::process::ChildStdout>>,
+    loki: std::net::SocketAddr,
+}
+
+impl RunningStack {
+    fn start(root: &Path, port_offset: u16) -> Self {
+        use std::io::BufRead;
+        let mut child = Command::new(env!("CARGO_BIN_EXE_gameday"))
+            .args(["stack", "up", "--data"])
+            .arg(root.join("data"))
+            .args(["--port-offset", &port_offset.to_string()])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+        // The last address that it says: everything listens then.
+        while !said.next().unwrap().unwrap().starts_with("Pushgateway") {}
+        let loki = std::net::SocketAddr::from(([127, 0, 0, 1], 3100 + port_offset));
+        Self { child, said, loki }
+    }
+
+    /// Sends a request to Loki; the status line and the body.
+    fn loki(&self, head: &str, body: &str) -> (String, String) {
+        use std::io::{Read, Write};
+        #[expect(
+            clippy::disallowed_types,
+            reason = "a client outside of any simulation"
+        )]
+        let mut connection = std::net::TcpStream::connect(self.loki).unwrap();
+        write!(
+            connection,
+            "{head} HTTP/1.1\r\nhost: loki\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.lines().next().unwrap().to_owned(), body.to_owned())
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        drop(self.said);
+    }
+}
+
+#[test]
+fn acknowledged_log_lines_survive_a_kill() {
+    let project = Project::new("killed");
+    let port_offset = 27_000;
+    let stack = RunningStack::start(&project.0, port_offset);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the stack runs on the wall clock"
+    )]
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_nanos();
+    let mut acknowledged = Vec::new();
+    for batch in 0..20 {
+        let lines: Vec<String> = (0..50)
+            .map(|line| format!("line {batch}-{line} {}", "x".repeat(line * 7)))
+            .collect();
+        let values: Vec<String> = lines
+            .iter()
+            .zip(0_u128..)
+            .map(|(line, number)| format!("[\"{}\", \"{line}\"]", now + batch * 1_000_000 + number))
+            .collect();
+        let body = format!(
+            "{{\"streams\": [{{\"stream\": {{\"app\": \"killed\"}}, \"values\": [{}]}}]}}",
+            values.join(",")
+        );
+        let (status, answer) = stack.loki("POST /loki/api/v1/push", &body);
+        assert!(status.contains("204"), "{status} {answer}");
+        acknowledged.extend(lines);
+    }
+    stack.kill();
+
+    let stack = RunningStack::start(&project.0, port_offset);
+    let (status, answer) = stack.loki(
+        "GET /loki/api/v1/query_range?query=%7Bapp%3D%22killed%22%7D&limit=5000&since=1h",
+        "",
+    );
+    assert!(status.contains("200"), "{status} {answer}");
+    for line in &acknowledged {
+        assert!(answer.contains(&format!("\"{line}\"")), "{line:?} is lost");
+    }
+    stack.kill();
+}

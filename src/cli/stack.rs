@@ -23,8 +23,8 @@ pub(super) struct Args {
     /// The folder with prometheus.yml, alertmanager.yml and rules under their usual names [default: the embedded files]
     #[arg(long, value_name = "DIR")]
     config: Option<PathBuf>,
-    /// Keeps metrics, traces, silences and the notification log in this folder, so that they survive a restart; log lines stay in
-    /// memory [default: all in memory]
+    /// Keeps metrics, log lines, traces, silences and the notification log in this folder, so that they survive a restart and a kill
+    /// [default: all in memory]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Moves every port by this much.

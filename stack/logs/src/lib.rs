@@ -9,13 +9,14 @@
 //! ```
 //!
 //! Entry: [`Store::push`] and [`Store::push_records`] take lines in, [`query_range`] and [`query_instant`] answer as Loki's HTTP
-//! API does, [`evaluate`] gives rules their vector, and a data directory keeps a store over restarts.
+//! API does, [`evaluate`] gives rules their vector, and [`Store::open`] keeps a store over restarts.
 //!
-//! Invariants: no clock, no socket, no thread (every call is told the time); what an append accepted is visible to the next query;
+//! Invariants: no clock, no socket, no thread (every call is told the time), files only below the folder of [`Store::open`]; what an append accepted is visible to the next query;
 //! the same lines and the same query give the same bytes; every size has a limit, and the message of the limit is Loki's.
 //! The room needs `template` besides `query` and `signal`: `line_format` and `label_format` are Go templates.
 
 mod answer;
+mod disk;
 mod entry;
 mod eval;
 mod ingest;
@@ -32,6 +33,7 @@ pub use answer::{
     StreamResult, VectorSample, VolumeAggregation, default_step, evaluate, query_instant,
     query_range,
 };
+pub use disk::{DiskConfig, DiskError, Recovery};
 pub use entry::{Appended, Entry, PushStream, Rejection};
 pub use eval::QueryError;
 pub use label_set::LabelSet;

@@ -1,5 +1,5 @@
-//! Runs the declarative LogQL scripts (the format of grafana/loki, pkg/logql/internal/logqltest) of the folder that LOGQLTEST_DIR
-//! names.
+//! Runs declarative LogQL scripts: the house's own in `cases`, and those of the folder that LOGQLTEST_DIR names (the format of
+//! grafana/loki, pkg/logql/internal/logqltest).
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -24,6 +24,7 @@ struct Score {
 enum At {
     Instant(i64),
     Range(i64, i64, i64),
+    Logs(i64, i64, Direction),
 }
 
 enum Expected {
@@ -31,6 +32,7 @@ enum Expected {
     Fail(Option<String>, Option<String>),
     Series(Vec<(LabelSet, Vec<Option<f64>>)>, bool),
     Scalar(Vec<Option<f64>>),
+    Lines(Vec<(LabelSet, String)>),
 }
 
 fn new_store() -> Store {
@@ -203,6 +205,18 @@ fn points(text: &str) -> Vec<Option<f64>> {
     out
 }
 
+/// The lines that a log query must give, in the order of the answer.
+fn expected_lines(lines: &[&str]) -> Expected {
+    if lines.iter().any(|line| line.trim().starts_with("expect")) {
+        return expected(lines);
+    }
+    let line = |line: &&str| {
+        let (pairs, end) = labels_at(line.trim());
+        (LabelSet::new(pairs), string_at(line.trim()[end..].trim()).0)
+    };
+    Expected::Lines(lines.iter().map(line).collect())
+}
+
 fn expected(lines: &[&str]) -> Expected {
     let mut ordered = false;
     let mut series = Vec::new();
@@ -244,27 +258,29 @@ fn near(left: Option<f64>, right: Option<f64>) -> bool {
 }
 
 fn run(store: &Store, at: &At, query: &str) -> Result<QueryData, String> {
-    match at {
+    let range = |start, end, step: i64, direction| RangeRequest {
+        start: Timestamp::from_nanos(start),
+        end: Timestamp::from_nanos(end),
+        step: Duration::from_nanos(step.unsigned_abs()),
+        interval: Duration::ZERO,
+        limit: 100,
+        direction,
+        categorize_labels: false,
+    };
+    match *at {
         At::Instant(at) => query_instant(
             store,
             query,
-            Timestamp::from_nanos(*at),
+            Timestamp::from_nanos(at),
             100,
             Direction::Backward,
         ),
-        At::Range(start, end, step) => query_range(
-            store,
-            query,
-            &RangeRequest {
-                start: Timestamp::from_nanos(*start),
-                end: Timestamp::from_nanos(*end),
-                step: Duration::from_nanos(step.unsigned_abs()),
-                interval: Duration::ZERO,
-                limit: 100,
-                direction: Direction::Backward,
-                categorize_labels: false,
-            },
-        ),
+        At::Range(start, end, step) => {
+            query_range(store, query, &range(start, end, step, Direction::Backward))
+        }
+        At::Logs(start, end, direction) => {
+            query_range(store, query, &range(start, end, 1, direction))
+        }
     }
     .map_err(|error| error.to_string())
 }
@@ -296,6 +312,31 @@ fn rows(at: &At, result: QueryResult) -> Vec<(LabelSet, Vec<Option<f64>>)> {
     }
 }
 
+/// The lines of all streams, ordered by time.
+fn lines_of(at: &At, result: QueryResult) -> Vec<(LabelSet, String)> {
+    let QueryResult::Streams(streams) = result else {
+        panic!("no lines: {result:?}");
+    };
+    let mut lines: Vec<(i64, LabelSet, String)> = streams
+        .into_iter()
+        .flat_map(|stream| {
+            let labels = stream.stream;
+            stream
+                .values
+                .into_iter()
+                .map(move |entry| (entry.timestamp.as_nanos(), labels.clone(), entry.line))
+        })
+        .collect();
+    lines.sort_by_key(|line| match at {
+        At::Logs(_, _, Direction::Backward) => -line.0,
+        _ => line.0,
+    });
+    lines
+        .into_iter()
+        .map(|(_, labels, line)| (labels, line))
+        .collect()
+}
+
 fn judge(at: &At, expected: Expected, got: Result<QueryData, String>) -> Result<(), String> {
     let (mut series, ordered, result) = match (expected, got) {
         (Expected::Fail(message, regex), Err(error)) => {
@@ -313,6 +354,14 @@ fn judge(at: &At, expected: Expected, got: Result<QueryData, String>) -> Result<
         }
         (Expected::Fail(..), Ok(data)) => return Err(format!("no error but {:?}", data.result)),
         (_, Err(error)) => return Err(format!("error: {error}")),
+        (Expected::Empty, Ok(data)) if matches!(at, At::Logs(..)) => {
+            let got = lines_of(at, data.result);
+            return if got.is_empty() {
+                Ok(())
+            } else {
+                Err(format!("not empty: {got:?}"))
+            };
+        }
         (Expected::Empty, Ok(data)) => {
             let got = rows(at, data.result);
             return if got.is_empty() {
@@ -328,6 +377,18 @@ fn judge(at: &At, expected: Expected, got: Result<QueryData, String>) -> Result<
                 Ok(())
             } else {
                 Err(format!("got {got:?}"))
+            };
+        }
+        (Expected::Lines(lines), Ok(data)) => {
+            let got = lines_of(at, data.result);
+            return if got == lines {
+                Ok(())
+            } else {
+                let shown: Vec<String> = got
+                    .iter()
+                    .map(|(labels, line)| format!("      {labels} {line:?}"))
+                    .collect();
+                Err(format!("got\n{}", shown.join("\n")))
             };
         }
         (Expected::Series(series, ordered), Ok(data)) => (series, ordered, data.result),
@@ -396,6 +457,19 @@ fn script(path: &Path, score: &mut Score) {
             let words: Vec<&str> = rest.splitn(6, ' ').collect();
             let at = At::Range(nanos(words[0]), nanos(words[2]), nanos(words[4]));
             eval(&store, &at, words[5], &block, path, number, score);
+        } else if let Some(rest) = line.strip_prefix("eval logs from ") {
+            let words: Vec<&str> = rest.splitn(4, ' ').collect();
+            let (direction, query) = if let Some(query) = words[3].strip_prefix("forward ") {
+                (Direction::Forward, query)
+            } else {
+                let query = words[3];
+                (
+                    Direction::Backward,
+                    query.strip_prefix("backward ").unwrap_or(query),
+                )
+            };
+            let at = At::Logs(nanos(words[0]), nanos(words[2]), direction);
+            eval(&store, &at, query, &block, path, number, score);
         } else {
             panic!("{}:{number}: what is {line:?}?", path.display());
         }
@@ -411,7 +485,11 @@ fn eval(
     line: usize,
     score: &mut Score,
 ) {
-    match judge(at, expected(block), run(store, at, query.trim())) {
+    let expected = match at {
+        At::Logs(..) => expected_lines(block),
+        _ => expected(block),
+    };
+    match judge(at, expected, run(store, at, query.trim())) {
         Ok(()) => score.passed += 1,
         Err(reason) => score.failures.push(format!(
             "{}:{line}: {query}\n    {reason}",
@@ -421,11 +499,11 @@ fn eval(
 }
 
 /// Runs all scripts of a folder: the counts by file.
-fn run_folder(folder: &Path) -> String {
+fn run_folder(folder: &Path, extension: &str) -> String {
     let mut scripts: Vec<PathBuf> = std::fs::read_dir(folder)
         .expect("a readable folder")
         .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.extension().is_some_and(|ext| ext == "logqltest"))
+        .filter(|path| path.extension().is_some_and(|ext| ext == extension))
         .collect();
     scripts.sort();
     let (mut failures, mut counts) = (Vec::new(), Vec::new());
@@ -450,6 +528,12 @@ fn run_folder(folder: &Path) -> String {
 }
 
 #[test]
+fn own_cases() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    println!("{}", run_folder(&folder, "test"));
+}
+
+#[test]
 fn upstream() {
     #[expect(
         clippy::disallowed_methods,
@@ -457,7 +541,7 @@ fn upstream() {
     )]
     let folder = std::env::var("LOGQLTEST_DIR");
     match folder {
-        Ok(folder) => println!("{}", run_folder(Path::new(&folder))),
+        Ok(folder) => println!("{}", run_folder(Path::new(&folder), "logqltest")),
         Err(_) => println!("skipped: LOGQLTEST_DIR is not set"),
     }
 }

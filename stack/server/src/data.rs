@@ -1,15 +1,16 @@
-//! The data directory of a stack: what survives a restart. Metrics and traces keep logs of their own below it; Alertmanager's silences
-//! and notification log are a file that is replaced whole. Log lines stay in memory.
+//! The data directory of a stack: what survives a restart. Metrics, logs and traces keep files of their own below it; Alertmanager's
+//! silences and notification log are a file that is replaced whole.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gameday_alerts::Alertmanager;
+use gameday_logs::Store as LogStore;
 use gameday_metrics::{DiskFiles, Store, StoreConfig};
 use gameday_signal::Timestamp;
 use gameday_traces::{DiskConfig, Limits, TraceStore};
 
-/// Prometheus' default retention on disk.
+/// Prometheus' default retention on disk; logs have the same, where Loki by default keeps them for ever.
 const RETENTION: Duration = Duration::from_secs(15 * 86_400);
 /// The file of Alertmanager's state.
 const ALERTS_FILE: &str = "alertmanager.json";
@@ -30,6 +31,35 @@ pub(crate) fn open_metrics(data: &Path, out: &mut Vec<String>) -> Result<Store, 
     out.push(format!(
         "metrics: {} series and {} samples read",
         recovery.series, recovery.samples
+    ));
+    out.extend(recovery.repairs);
+    Ok(store)
+}
+
+/// The most bytes of lines and metadata that the log store keeps, before compression; in memory they take a third of it at most.
+const LOG_BYTES_MAX: u64 = 4 << 30;
+
+/// Opens the log store below `data`, with what there is to tell about it.
+///
+/// # Errors
+/// Where a file cannot be read or repaired, or another process uses the folder.
+pub(crate) fn open_logs(
+    data: &Path,
+    now: Timestamp,
+    out: &mut Vec<String>,
+) -> Result<LogStore, String> {
+    let folder = data.join("logs");
+    let limits = gameday_logs::Limits {
+        retention: Some(RETENTION),
+        store_bytes_max: Some(LOG_BYTES_MAX),
+        ..gameday_logs::Limits::default()
+    };
+    let config = gameday_logs::DiskConfig::default();
+    let (store, recovery) =
+        LogStore::open(&folder, limits, config, now).map_err(|error| error.to_string())?;
+    out.push(format!(
+        "logs: {} streams and {} lines read",
+        recovery.streams, recovery.lines
     ));
     out.extend(recovery.repairs);
     Ok(store)

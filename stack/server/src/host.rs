@@ -63,11 +63,17 @@ impl ReceiveHost for Host {
             entries: stream.entries.into_iter().map(entry).collect(),
         };
         let streams = streams.into_iter().map(stream).collect();
-        outcome(&self.0.logs().push(streams, self.0.now()))
+        let mut store = self.0.logs();
+        let appended = store.push(streams, self.0.now());
+        self.0.commit_logs(&mut store);
+        outcome(&appended)
     }
 
     fn push_log_records(&self, records: Vec<LogRecord>) -> Outcome {
-        outcome(&self.0.logs().push_records(&records, self.0.now()))
+        let mut store = self.0.logs();
+        let appended = store.push_records(&records, self.0.now());
+        self.0.commit_logs(&mut store);
+        outcome(&appended)
     }
 
     fn push_spans(&self, spans: Vec<Span>) -> Outcome {

@@ -178,6 +178,14 @@ impl Shared {
         }
     }
 
+    /// As [`Self::commit_metrics`], for log lines. As in Loki a disk that is full does not keep lines out of memory; they are tried
+    /// again, and the counter says that they would not survive a kill.
+    pub(crate) fn commit_logs(&self, store: &mut LogStore) {
+        if self.data.is_some() && store.commit().is_err() {
+            self.count("loki_ingester_wal_disk_full_failures_total", 1);
+        }
+    }
+
     /// Saves Alertmanager's state where it has changed.
     ///
     /// # Errors

@@ -95,7 +95,7 @@ pub struct StackOptions {
     pub compress: Option<u32>,
     /// The address under which people reach Prometheus, for links.
     pub external_url: String,
-    /// The folder that keeps metrics, traces and Alertmanager's state over a restart; none keeps all in memory.
+    /// The folder that keeps metrics, logs, traces and Alertmanager's state over a restart; none keeps all in memory.
     pub data: Option<PathBuf>,
 }
 
@@ -223,6 +223,10 @@ impl Stack {
     pub fn save(&self) -> Result<(), String> {
         self.shared.save_alerts()?;
         self.shared
+            .logs()
+            .checkpoint()
+            .map_err(|error| error.to_string())?;
+        self.shared
             .metrics()
             .checkpoint()
             .map_err(|error| error.to_string())
@@ -279,15 +283,20 @@ fn engines(env: &Env, files: &StackFiles, options: &StackOptions) -> Result<Engi
     alerts.set_templates(templates);
     let mut told = Vec::new();
     let limits = gameday_traces::Limits::default();
-    let (metrics, traces) = match &options.data {
+    let (metrics, logs, traces) = match &options.data {
         Some(folder) => {
             let now = env.now();
             let metrics = data::open_metrics(folder, &mut told).map_err(StackError::Data)?;
+            let logs = data::open_logs(folder, now, &mut told).map_err(StackError::Data)?;
             let traces = data::open_traces(folder, now, &mut told).map_err(StackError::Data)?;
             data::restore_alerts(folder, &mut alerts, now, &mut told).map_err(StackError::Data)?;
-            (metrics, traces)
+            (metrics, logs, traces)
         }
-        None => (Store::new(StoreConfig::default()), TraceStore::new(limits)),
+        None => (
+            Store::new(StoreConfig::default()),
+            LogStore::new(gameday_logs::Limits::default()),
+            TraceStore::new(limits),
+        ),
     };
     for text in told {
         env.record(EventKind::Note { text });
@@ -297,7 +306,7 @@ fn engines(env: &Env, files: &StackFiles, options: &StackOptions) -> Result<Engi
         metrics,
         rules: Rules::from_files(&rule_files, &Checker, rule_options, env.now()),
         alerts,
-        logs: LogStore::new(gameday_logs::Limits::default()),
+        logs,
         traces,
         otlp_options: prometheus.otlp.options(),
         scraper: Scraper::new(&prometheus, ScraperOptions { spread: false }, env.now()),

@@ -221,6 +221,8 @@ async fn retention(env: Env, shared: Arc<Shared>) {
             shared.count("prometheus_tsdb_checkpoints_failed_total", 1);
         }
         shared.traces().tick(now);
-        shared.logs().apply_retention(now);
+        if shared.logs().maintain(now).is_err() {
+            shared.count("loki_ingester_checkpoint_creations_failed_total", 1);
+        }
     }
 }

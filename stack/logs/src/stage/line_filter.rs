@@ -80,13 +80,6 @@ impl CompiledLineFilter {
                 },
             });
         }
-        // An empty text is in every line: `|= ""` keeps all, and so does `!= ""` in Loki.
-        if negated && tests.iter().all(|test| matches!(test, Test::Always)) {
-            return Ok(Self {
-                tests: vec![Test::Always],
-                negated: false,
-            });
-        }
         Ok(Self { tests, negated })
     }
 
@@ -148,6 +141,7 @@ mod tests {
         check(LineFilterOp::Regex, &["^a.c$"], "abc", true);
         check(LineFilterOp::NotRegex, &["b"], "abc", false);
         check(LineFilterOp::Pattern, &["<_> b"], "a b", true);
-        check(LineFilterOp::NotContains, &[""], "abc", true);
+        // The empty text is in every line.
+        check(LineFilterOp::NotContains, &[""], "abc", false);
     }
 }

@@ -9,6 +9,7 @@ use super::block::Lines;
 use super::index::{Index, StreamId};
 use super::scan::{Scan, Scratch, StreamLines};
 use super::stream::{Inserted, Stream};
+use crate::disk::DiskLog;
 use crate::ingest;
 use crate::tail::Tails;
 use crate::{Appended, Entry, Limits, PushStream};
@@ -23,10 +24,12 @@ pub struct Store {
     ids: HashMap<Labels, StreamId>,
     pub(crate) index: Index,
     next_id: StreamId,
-    scratch: Lines,
+    pub(crate) scratch: Lines,
     pub(crate) tails: Tails,
     pub(crate) lines_received: u64,
     pub(crate) bytes_received: u64,
+    /// Where lines are written down, for a store with a folder.
+    pub(crate) disk: Option<DiskLog>,
 }
 
 /// How much a store holds.
@@ -46,6 +49,8 @@ pub struct StoreStats {
     pub lines_received: u64,
     /// Bytes of the lines accepted since the start.
     pub bytes_received: u64,
+    /// Bytes on disk, for a store with a folder.
+    pub disk_bytes: u64,
 }
 
 impl Store {
@@ -61,6 +66,7 @@ impl Store {
             tails: Tails::default(),
             lines_received: 0,
             bytes_received: 0,
+            disk: None,
         }
     }
 
@@ -151,6 +157,9 @@ impl Store {
                     appended.accepted += 1;
                     self.lines_received += 1;
                     self.bytes_received += entry.line.len() as u64;
+                    if let Some(disk) = &mut self.disk {
+                        disk.record(id, &labels, &entry);
+                    }
                     if stream.is_head_full() {
                         stream.seal_head(&mut self.scratch);
                     }
@@ -170,6 +179,14 @@ impl Store {
             self.remove_stream(id);
         }
         appended
+    }
+
+    /// The number of the stream with these labels, which is a new one where there is none.
+    pub(crate) fn id_of(&mut self, labels: &Labels) -> StreamId {
+        match self.ids.get(labels) {
+            Some(id) => *id,
+            None => self.add_stream(labels),
+        }
     }
 
     fn add_stream(&mut self, labels: &Labels) -> StreamId {
@@ -293,10 +310,7 @@ impl Store {
     pub fn apply_retention(&mut self, now: Timestamp) -> u64 {
         let mut dropped = 0;
         if let Some(retention) = self.limits.retention {
-            let oldest = (now - retention).as_nanos();
-            for stream in self.streams.values_mut() {
-                dropped += drop_before(stream, oldest, &mut self.scratch);
-            }
+            dropped += self.drop_before((now - retention).as_nanos());
         }
         if let Some(limit) = self.limits.store_bytes_max {
             let mut bytes: u64 = self.streams.values().map(Stream::raw_bytes).sum();
@@ -318,6 +332,21 @@ impl Store {
                 }
             }
         }
+        self.remove_empty_streams();
+        dropped
+    }
+
+    /// Drops whole blocks and heads whose lines are all older than `oldest`. Returns the lines that went.
+    pub(crate) fn drop_before(&mut self, oldest: i64) -> u64 {
+        let mut dropped = 0;
+        for stream in self.streams.values_mut() {
+            dropped += drop_before(stream, oldest, &mut self.scratch);
+        }
+        self.remove_empty_streams();
+        dropped
+    }
+
+    fn remove_empty_streams(&mut self) {
         let empty: Vec<StreamId> = self
             .streams
             .iter()
@@ -327,7 +356,6 @@ impl Store {
         for id in empty {
             self.remove_stream(id);
         }
-        dropped
     }
 
     /// How much the store holds.
@@ -336,6 +364,7 @@ impl Store {
             streams: self.streams.len() as u64,
             lines_received: self.lines_received,
             bytes_received: self.bytes_received,
+            disk_bytes: self.disk.as_ref().map_or(0, DiskLog::bytes),
             ..StoreStats::default()
         };
         for stream in self.streams.values() {

@@ -60,6 +60,11 @@ impl Lines {
         }
     }
 
+    /// The bytes of lines and packed metadata.
+    pub(crate) fn bytes(&self) -> usize {
+        self.text.len() + self.metadata.len()
+    }
+
     /// Forgets all lines and keeps the memory.
     pub(crate) fn clear(&mut self) {
         self.timestamps.clear();
@@ -98,6 +103,8 @@ pub(crate) struct Block {
     pub(crate) text: Packed,
     /// The metadata; empty where no line has any.
     pub(crate) metadata: Packed,
+    /// Whether it stands in a segment on disk.
+    pub(crate) saved: bool,
 }
 
 impl Block {
@@ -141,6 +148,7 @@ impl Block {
             columns: columns.into_boxed_slice(),
             text: Packed::fast(ordered.text.as_bytes()),
             metadata: Packed::fast(&ordered.metadata),
+            saved: false,
         }
     }
 

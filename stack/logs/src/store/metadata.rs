@@ -29,6 +29,21 @@ impl Names {
         number
     }
 
+    /// Makes `names` those of the numbers up to theirs; false, and nothing happens, where some number has another name.
+    pub(crate) fn extend_to(&mut self, names: &[Box<str>]) -> bool {
+        let same = self
+            .names
+            .iter()
+            .zip(names)
+            .all(|(own, other)| own == other);
+        if same {
+            for name in names.iter().skip(self.names.len()) {
+                self.number(name);
+            }
+        }
+        same
+    }
+
     /// All names in the order of their numbers.
     pub(crate) fn as_slice(&self) -> &[Box<str>] {
         &self.names

@@ -6,8 +6,9 @@
 //! ```
 
 mod append;
-mod block;
-mod codec;
+pub(crate) mod block;
+pub(crate) mod codec;
+mod durable;
 mod index;
 mod metadata;
 mod scan;

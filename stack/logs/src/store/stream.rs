@@ -37,7 +37,7 @@ pub(crate) struct Stream {
     packed: Vec<u8>,
     /// The lines of the last time of the block that was sealed last, with their metadata: a sender that repeats a batch repeats
     /// them, and the head no longer knows them.
-    sealed_end: (i64, Vec<(String, Vec<u8>)>),
+    pub(crate) sealed_end: (i64, Vec<(String, Vec<u8>)>),
 }
 
 impl Stream {
