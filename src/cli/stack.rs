@@ -4,8 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use gameday_env::{Mode, Sim, SimConfig};
+use futures::future::{Either, select};
+use gameday_env::{Env, Hangups, Mode, Sim, SimConfig};
 use gameday_server::{NotifyMode, Stack, StackAddresses, StackError, StackFiles, StackOptions};
+
+use gameday_signal::EventKind;
 
 use super::say;
 use crate::failure::Failure;
@@ -76,6 +79,7 @@ pub(super) fn run(command: StackCommand) -> Result<ExitCode, Failure> {
                     .hinted("move every port of the stack with --port-offset N, for example 1000"),
                 StackError::File(_) | StackError::Data(_) => Failure::scenario(error.to_string()),
             })?;
+        tell_notes(&env)?;
         for (server, address) in [
             ("Prometheus", &addresses.prometheus),
             ("Alertmanager", &addresses.alertmanager),
@@ -86,9 +90,38 @@ pub(super) fn run(command: StackCommand) -> Result<ExitCode, Failure> {
         ] {
             say(format!("{server:<13} http://{address}"))?;
         }
-        let signal = gameday_env::interrupted().await;
+        let mut hangups = Hangups::listen();
+        let interrupted = gameday_env::interrupted();
+        let mut interrupted = std::pin::pin!(interrupted);
+        let signal = loop {
+            let hangup = std::pin::pin!(hangups.next());
+            match select(interrupted.as_mut(), hangup).await {
+                Either::Left((signal, _)) => break signal,
+                Either::Right(_) => reload(&stack)?,
+            }
+        };
         stack.save().map_err(Failure::target)?;
         say(format!("{signal}: stopped"))?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Says what the start has to tell: what was read, what was damaged, what is not obeyed.
+fn tell_notes(env: &Env) -> Result<(), Failure> {
+    for event in env.journal().events() {
+        if let EventKind::Note { text } = event.kind {
+            say(text)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads all files again, as SIGHUP asks for.
+fn reload(stack: &Stack) -> Result<(), Failure> {
+    match stack.reload() {
+        Ok(()) => say("SIGHUP: all files were read again"),
+        Err(errors) => errors.into_iter().try_for_each(|error| {
+            say(format!("SIGHUP: {error}; what was in force stays in force"))
+        }),
+    }
 }

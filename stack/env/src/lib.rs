@@ -48,7 +48,7 @@ pub use http_server::{ServeOptions, serve, serve_http2, serve_tls};
 pub use journal::Journal;
 pub use link::{LinkFault, LinkGuard, LinkVerdict};
 pub use net::{Address, AddressError, Connection, Listener, Net, NetError};
-pub use process::{Child, ProcessError, interrupted, parent_gone};
+pub use process::{Child, Hangups, ProcessError, environment_variable, interrupted, parent_gone};
 pub use proxy::{ProxyError, ProxyOptions, ProxyUrl};
 pub use rng::Rng;
 pub use side_by_side::side_by_side;

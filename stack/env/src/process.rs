@@ -112,6 +112,32 @@ pub async fn parent_gone() {
     while matches!(stdin.read(&mut bytes).await, Ok(count) if count > 0) {}
 }
 
+/// The value of an environment variable; none where it is not set or no text.
+pub fn environment_variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The requests to read the configuration again (SIGHUP).
+pub struct Hangups(Option<tokio::signal::unix::Signal>);
+
+impl Hangups {
+    /// Listens for them from now on.
+    pub fn listen() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        Self(signal(SignalKind::hangup()).ok())
+    }
+
+    /// Resolves at the next one.
+    pub async fn next(&mut self) {
+        match &mut self.0 {
+            Some(signals) => {
+                signals.recv().await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
 /// Resolves when the user or the system asks this process to end (SIGINT or SIGTERM), with the name of the signal.
 pub async fn interrupted() -> &'static str {
     use tokio::signal::unix::{SignalKind, signal};

@@ -31,6 +31,6 @@ pub use promql::{
     parse_series_description, parse_with,
 };
 pub use store::{
-    AppendError, AppendStats, ExemplarSeries, Maintenance, SeriesRef, Store, StoreConfig,
-    StoreStats, Tapped, TappedValue,
+    AppendError, AppendStats, Cardinality, ExemplarSeries, Maintenance, NamedCount, SeriesRef,
+    Store, StoreConfig, StoreStats, Tapped, TappedValue,
 };

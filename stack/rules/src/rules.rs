@@ -91,13 +91,25 @@ impl Rules {
         options: Options,
         now: Timestamp,
     ) -> Result<(), FileErrors> {
+        let parsed = parse_all(files, checker, &options)?;
+        self.replace(&parsed, checker, options, now);
+        Ok(())
+    }
+
+    /// The same with files that have been read, for callers that change them before.
+    pub fn replace(
+        &mut self,
+        parsed: &[RuleFile],
+        checker: &dyn ExprChecker,
+        options: Options,
+        now: Timestamp,
+    ) {
         // State from before a restart is only looked for at the start.
         let options = Options {
             restore: false,
             ..options
         };
-        let parsed = parse_all(files, checker, &options)?;
-        let mut fresh = Self::from_files(&parsed, checker, options, now);
+        let mut fresh = Self::from_files(parsed, checker, options, now);
         let mut old = std::mem::take(&mut self.groups);
         for group in &mut fresh.groups {
             let same = old.iter().position(|other| {
@@ -114,7 +126,6 @@ impl Rules {
             fresh.ending.push((at, group.series()));
         }
         *self = fresh;
-        Ok(())
     }
 
     /// Evaluates what is due at `now`, in the order of files and groups.

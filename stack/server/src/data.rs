@@ -10,22 +10,47 @@ use gameday_metrics::{DiskFiles, Store, StoreConfig};
 use gameday_signal::Timestamp;
 use gameday_traces::{DiskConfig, Limits, TraceStore};
 
+use crate::config::StorageConfig;
+
 /// Prometheus' default retention on disk; logs have the same, where Loki by default keeps them for ever.
 const RETENTION: Duration = Duration::from_secs(15 * 86_400);
 /// The file of Alertmanager's state.
 const ALERTS_FILE: &str = "alertmanager.json";
 
+/// How the series store keeps samples, as `storage` of prometheus.yml says. On the disk they are kept for Prometheus' default where it
+/// says nothing, in memory for ever.
+pub(crate) fn store_config(storage: &StorageConfig, on_disk: bool) -> StoreConfig {
+    let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    let retention = &storage.tsdb.retention;
+    let retention_bytes = Some(retention.size).filter(|bytes| *bytes > 0);
+    let retention_ms = match millis(retention.time) {
+        0 if on_disk && retention_bytes.is_none() => Some(millis(RETENTION)),
+        0 => None,
+        time => Some(time),
+    };
+    StoreConfig {
+        retention_ms,
+        retention_bytes,
+        out_of_order_window_ms: millis(storage.tsdb.out_of_order_time_window),
+        max_exemplars: storage
+            .exemplars
+            .max_exemplars
+            .map(|limit| usize::try_from(limit).unwrap_or(0)),
+        ..StoreConfig::default()
+    }
+}
+
 /// Opens the series store below `data`, with what there is to tell about it.
 ///
 /// # Errors
 /// Where a file cannot be read or repaired.
-pub(crate) fn open_metrics(data: &Path, out: &mut Vec<String>) -> Result<Store, String> {
+pub(crate) fn open_metrics(
+    data: &Path,
+    config: StoreConfig,
+    out: &mut Vec<String>,
+) -> Result<Store, String> {
     let folder = data.join("metrics");
     let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", folder.display());
-    let config = StoreConfig {
-        retention_ms: i64::try_from(RETENTION.as_millis()).ok(),
-        ..StoreConfig::default()
-    };
     let files = DiskFiles::new(folder.clone()).map_err(|error| failed(&error))?;
     let (store, recovery) = Store::open(config, Box::new(files)).map_err(|error| failed(&error))?;
     out.push(format!(

@@ -157,23 +157,44 @@ impl StackFiles {
         Ok(files)
     }
 
-    /// Reads the files of the folder again; the embedded ones stay as they are.
-    pub(crate) fn reread(&mut self) -> Result<(), String> {
-        let Some(folder) = self.folder.clone() else {
+    fn reread(&mut self) -> Result<(), String> {
+        self.reread_prometheus()?;
+        self.reread_alertmanager()
+    }
+
+    /// The folder, which must be there; none for the embedded files.
+    fn existing_folder(&self) -> Result<Option<PathBuf>, String> {
+        match &self.folder {
+            Some(folder) if !folder.is_dir() => {
+                Err(format!("{}: no such folder", folder.display()))
+            }
+            folder => Ok(folder.clone()),
+        }
+    }
+
+    /// Reads prometheus.yml and its rule files again; the embedded ones stay as they are.
+    pub(crate) fn reread_prometheus(&mut self) -> Result<(), String> {
+        let Some(folder) = self.existing_folder()? else {
             return Ok(());
         };
-        if !folder.is_dir() {
-            return Err(format!("{}: no such folder", folder.display()));
-        }
         let embedded = Self::embedded();
         self.prometheus = read_or(&folder.join("prometheus.yml"), &embedded.prometheus)?;
-        self.alertmanager = read_or(&folder.join("alertmanager.yml"), &embedded.alertmanager)?;
         let patterns = self.prometheus_config()?.rule_files;
         self.rules = read_matching(&folder, &patterns)?;
         // A folder that brings no rules of its own is tested with the defaults.
         if self.rules.is_empty() && !folder.join("prometheus.yml").is_file() {
             self.rules = embedded.rules;
         }
+        Ok(())
+    }
+
+    /// Reads alertmanager.yml and its templates again; the embedded ones stay as they are.
+    pub(crate) fn reread_alertmanager(&mut self) -> Result<(), String> {
+        let Some(folder) = self.existing_folder()? else {
+            return Ok(());
+        };
+        let embedded = Self::embedded();
+        self.alertmanager = read_or(&folder.join("alertmanager.yml"), &embedded.alertmanager)?;
         let config = AlertmanagerConfig::load(&self.alertmanager.path, &self.alertmanager.text)
             .map_err(|error| error.to_string())?;
         self.templates = if folder.join("alertmanager.yml").is_file() {
@@ -197,6 +218,7 @@ impl StackFiles {
     pub fn prometheus_config(&self) -> Result<PrometheusConfig, String> {
         let mut config = PrometheusConfig::parse(&self.prometheus.path, &self.prometheus.text)
             .map_err(|error| error.to_string())?;
+        config.expand_external_labels(&gameday_env::environment_variable);
         if let Some(divisor) = self.compress {
             config.scale_durations(f64::from(divisor));
         }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use gameday_env::Clock;
 use gameday_logs::{Appended, Entry, PushStream as LogStream};
 use gameday_metrics::Store;
-use gameday_signal::{LogRecord, MetricMetadata, Span};
+use gameday_signal::{Labels, LogRecord, MetricMetadata, Span};
 use gameday_wire::PushStream;
 use gameday_wire::otlp::MetricOptions;
 use tokio::sync::Notify;
 
+use crate::config::RemoteWriteConfig;
 use crate::forward::ForwardHost;
 use crate::receive::{Outcome, Pushgateway, ReceiveHost};
 use crate::scrape::{ScrapeHost, Scraper};
@@ -46,6 +47,10 @@ impl ReceiveHost for Host {
         let result = visit(&mut store);
         self.0.commit_metrics(&mut store);
         result
+    }
+
+    fn commit_error(&self) -> Option<String> {
+        self.0.commit_error()
     }
 
     fn with_pushgateway<R>(&self, visit: impl FnOnce(&mut Pushgateway) -> R) -> R {
@@ -104,6 +109,18 @@ impl ReceiveHost for Host {
 }
 
 impl ForwardHost for Host {
+    fn remote_write(&self) -> (Vec<RemoteWriteConfig>, Labels) {
+        let config = self.0.config();
+        (
+            config.remote_write.clone(),
+            config.external_labels().clone(),
+        )
+    }
+
+    fn remote_write_changed(&self) -> &Notify {
+        &self.0.forward_wake
+    }
+
     fn with_store<R>(&self, visit: impl FnOnce(&mut Store) -> R) -> R {
         visit(&mut self.0.metrics())
     }

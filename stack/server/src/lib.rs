@@ -19,6 +19,7 @@ mod files;
 pub mod forward;
 mod host;
 mod notify;
+mod own_metrics;
 mod queries;
 pub mod receive;
 pub mod relabel;

@@ -3,21 +3,22 @@
 //! Everything runs on one thread, so a lock is never waited for; no lock is held across an await.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gameday_alerts::Alertmanager;
 use gameday_env::Env;
 use gameday_logs::Store as LogStore;
 use gameday_metrics::{Engine, Expr, Store};
-use gameday_rules::{Rules, SourceFile};
+use gameday_rules::Rules;
 use gameday_signal::{MetricMetadata, Timestamp};
 use gameday_traces::TraceStore;
 use gameday_wire::otlp::MetricOptions;
 use tokio::sync::Notify;
 
 use crate::api::common::{Params, parse_step_ms};
+use crate::config::PrometheusConfig;
+use crate::data::store_config;
 use crate::files::StackFiles;
 use crate::receive::Pushgateway;
 use crate::scrape::Scraper;
@@ -25,7 +26,9 @@ use crate::scrape::Scraper;
 /// The state of the stack.
 pub(crate) struct Shared {
     env: Env,
-    engine: Engine,
+    engine: Mutex<Engine>,
+    config: Mutex<Arc<PrometheusConfig>>,
+    reloads: Mutex<Reloads>,
     metrics: Mutex<Store>,
     rules: Mutex<Rules>,
     alerts: Mutex<Alertmanager>,
@@ -34,7 +37,6 @@ pub(crate) struct Shared {
     scraper: Mutex<Scraper>,
     pushgateway: Mutex<Pushgateway>,
     pushed_metadata: Mutex<BTreeMap<String, MetricMetadata>>,
-    otlp_options: MetricOptions,
     /// Rule expressions, read once.
     expressions: Mutex<BTreeMap<String, Arc<Expr>>>,
     files: Mutex<StackFiles>,
@@ -45,8 +47,13 @@ pub(crate) struct Shared {
     pub(crate) rules_wake: Notify,
     /// Wakes the scraper.
     pub(crate) scraper_wake: Notify,
+    /// Wakes the tasks that send samples on.
+    pub(crate) forward_wake: Notify,
     pub(crate) started: Timestamp,
+    /// How many damaged files were repaired at the start.
+    pub(crate) repairs: usize,
     data: Option<PathBuf>,
+    commit_error: Mutex<Option<String>>,
     /// The generation of Alertmanager's state that was saved last.
     saved_generation: Mutex<u64>,
 }
@@ -60,7 +67,18 @@ pub(crate) struct Engines {
     pub(crate) logs: LogStore,
     pub(crate) traces: TraceStore,
     pub(crate) scraper: Scraper,
-    pub(crate) otlp_options: MetricOptions,
+    pub(crate) config: PrometheusConfig,
+    /// How many damaged files of metrics were repaired.
+    pub(crate) repairs: usize,
+}
+
+/// When prometheus.yml was read last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reloads {
+    /// Whether the last attempt succeeded.
+    pub(crate) ok: bool,
+    /// When an attempt succeeded last.
+    pub(crate) succeeded_at: Timestamp,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -76,7 +94,12 @@ impl Shared {
     ) -> Self {
         Self {
             env: env.clone(),
-            engine: engines.engine,
+            engine: Mutex::new(engines.engine),
+            config: Mutex::new(Arc::new(engines.config)),
+            reloads: Mutex::new(Reloads {
+                ok: true,
+                succeeded_at: env.now(),
+            }),
             metrics: Mutex::new(engines.metrics),
             rules: Mutex::new(engines.rules),
             alerts: Mutex::new(engines.alerts),
@@ -85,15 +108,17 @@ impl Shared {
             scraper: Mutex::new(engines.scraper),
             pushgateway: Mutex::default(),
             pushed_metadata: Mutex::default(),
-            otlp_options: engines.otlp_options,
             expressions: Mutex::default(),
             files: Mutex::new(files),
             counters: Mutex::default(),
             alerts_wake: Notify::new(),
             rules_wake: Notify::new(),
             scraper_wake: Notify::new(),
+            forward_wake: Notify::new(),
             started: env.now(),
+            repairs: engines.repairs,
             data,
+            commit_error: Mutex::default(),
             saved_generation: Mutex::default(),
         }
     }
@@ -106,14 +131,34 @@ impl Shared {
         self.env.now()
     }
 
-    pub(crate) fn engine(&self) -> &Engine {
-        &self.engine
+    pub(crate) fn engine(&self) -> Engine {
+        lock(&self.engine).clone()
+    }
+
+    /// prometheus.yml as it was read last.
+    pub(crate) fn config(&self) -> Arc<PrometheusConfig> {
+        Arc::clone(&lock(&self.config))
+    }
+
+    /// When it was read.
+    pub(crate) fn reloads(&self) -> Reloads {
+        *lock(&self.reloads)
+    }
+
+    /// The data directory.
+    pub(crate) fn data(&self) -> Option<&Path> {
+        self.data.as_deref()
+    }
+
+    /// Whether the series store has a data directory.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.data.is_some()
     }
 
     /// The engine with the lookback that a request asks for.
     pub(crate) fn engine_for(&self, params: &Params) -> Result<Engine, String> {
         match params.get("lookback_delta") {
-            None => Ok(self.engine.clone()),
+            None => Ok(self.engine()),
             Some(text) => {
                 let message = || {
                     format!(
@@ -122,7 +167,7 @@ impl Shared {
                 };
                 parse_step_ms(text)
                     .filter(|ms| *ms > 0)
-                    .map(|ms| self.engine.with_lookback_ms(ms))
+                    .map(|ms| self.engine().with_lookback_ms(ms))
                     .ok_or_else(message)
             }
         }
@@ -163,7 +208,7 @@ impl Shared {
 
     /// How OTLP metrics are mapped.
     pub(crate) fn otlp_options(&self) -> MetricOptions {
-        self.otlp_options.clone()
+        self.config().otlp.options()
     }
 
     pub(crate) fn files(&self) -> MutexGuard<'_, StackFiles> {
@@ -173,9 +218,19 @@ impl Shared {
     /// Writes down what was appended to the series store: what is acknowledged afterwards survives a kill. A log that cannot be
     /// written is counted; the samples stay in memory and are tried again.
     pub(crate) fn commit_metrics(&self, store: &mut Store) {
-        if self.data.is_some() && store.commit().is_err() {
+        if self.data.is_none() {
+            return;
+        }
+        let error = store.commit().err().map(|error| error.to_string());
+        if error.is_some() {
             self.count("prometheus_tsdb_wal_writes_failed_total", 1);
         }
+        *lock(&self.commit_error) = error;
+    }
+
+    /// Why what was appended last could not be written down; none where it was.
+    pub(crate) fn commit_error(&self) -> Option<String> {
+        lock(&self.commit_error).clone()
     }
 
     /// As [`Self::commit_metrics`], for log lines. As in Loki a disk that is full does not keep lines out of memory; they are tried
@@ -216,7 +271,7 @@ impl Shared {
             return Ok(Arc::clone(expr));
         }
         let expr = Arc::new(
-            self.engine
+            lock(&self.engine)
                 .parse(source)
                 .map_err(|error| error.to_string())?,
         );
@@ -229,34 +284,18 @@ impl Shared {
         *lock(&self.counters).entry(name).or_default() += by;
     }
 
-    /// The stack's own metrics in the text format.
-    pub(crate) fn own_metrics(&self) -> String {
-        let mut out = String::new();
-        for (name, value) in &*lock(&self.counters) {
-            // Writing to a String cannot fail.
-            let _ = writeln!(out, "# TYPE {name} counter\n{name} {value}");
-        }
-        let stats = self.metrics().stats();
-        let _ = writeln!(
-            out,
-            "# TYPE prometheus_tsdb_head_series gauge\nprometheus_tsdb_head_series {}",
-            stats.series
-        );
-        let _ = writeln!(
-            out,
-            "# TYPE prometheus_tsdb_head_samples gauge\nprometheus_tsdb_head_samples {}",
-            stats.samples
-        );
-        out
+    /// What was counted, by name.
+    pub(crate) fn counters(&self) -> BTreeMap<&'static str, u64> {
+        lock(&self.counters).clone()
     }
 
     /// Reads alertmanager.yml again.
     pub(crate) fn reload_alertmanager(&self) -> Result<(), String> {
-        let mut files = self.files();
-        files.reread()?;
+        let mut files = self.files().clone();
+        files.reread_alertmanager()?;
         let config = files.alertmanager_config()?;
         let templates = files.templates(&config)?;
-        drop(files);
+        *self.files() = files;
         let mut alerts = self.alerts();
         alerts.reload(config, self.now());
         alerts.set_templates(templates);
@@ -265,33 +304,46 @@ impl Shared {
         Ok(())
     }
 
-    /// Reads prometheus.yml and the rule files again; the alerts of unchanged groups and the series of unchanged targets go on.
+    /// Reads prometheus.yml and the rule files again; the alerts of unchanged groups and the series of unchanged targets go on. Where
+    /// a file is wrong nothing changes.
     pub(crate) fn reload_prometheus(&self) -> Result<(), String> {
-        let mut files = self.files();
-        files.reread()?;
+        let result = self.try_reload_prometheus();
+        let mut reloads = lock(&self.reloads);
+        reloads.ok = result.is_ok();
+        if reloads.ok {
+            reloads.succeeded_at = self.now();
+        }
+        result
+    }
+
+    fn try_reload_prometheus(&self) -> Result<(), String> {
+        let mut files = self.files().clone();
+        files.reread_prometheus()?;
         let config = files.prometheus_config()?;
-        let sources = files.rules.clone();
-        drop(files);
-        let sources: Vec<SourceFile<'_>> = sources
-            .iter()
-            .map(|file| SourceFile {
-                path: &file.path,
-                text: &file.text,
-            })
-            .collect();
+        let rule_files = files.rule_files()?;
+        let now = self.now();
         let mut rules = self.rules();
         let options = gameday_rules::Options {
             evaluation_interval: config.global.evaluation_interval,
+            query_offset: config.global.rule_query_offset,
             external_labels: config.external_labels().clone(),
             ..rules.options().clone()
         };
-        rules
-            .reload(&sources, &crate::rule_backend::Checker, options, self.now())
-            .map_err(|errors| errors.to_string())?;
+        rules.replace(&rule_files, &crate::rule_backend::Checker, options, now);
         drop(rules);
-        self.scraper().reload(&config, self.now());
+        *self.files() = files;
+        self.scraper().reload(&config, now);
+        self.metrics()
+            .reconfigure(store_config(&config.storage, self.is_durable()));
+        let interval = config.global.evaluation_interval.as_millis();
+        let step_ms = i64::try_from(interval).unwrap_or(i64::MAX);
+        let mut engine = lock(&self.engine);
+        *engine = engine.with_default_subquery_step_ms(step_ms);
+        drop(engine);
+        *lock(&self.config) = Arc::new(config);
         self.rules_wake.notify_one();
         self.scraper_wake.notify_one();
+        self.forward_wake.notify_one();
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use gameday_alerts::{Alertmanager, Options as AlertOptions};
 use gameday_env::{Address, Env, NetError, ServeOptions, serve, serve_http2};
 use gameday_logs::Store as LogStore;
-use gameday_metrics::{Engine, EngineConfig, Store, StoreConfig};
+use gameday_metrics::{Engine, EngineConfig, Store};
 use gameday_rules::{Options as RuleOptions, Rules};
 use gameday_signal::{EventKind, Labels};
 use gameday_traces::TraceStore;
@@ -232,6 +232,25 @@ impl Stack {
             .map_err(|error| error.to_string())
     }
 
+    /// Reads all files again. What is wrong changes nothing of its server; each mistake is given with its place.
+    ///
+    /// # Errors
+    /// Every mistake.
+    pub fn reload(&self) -> Result<(), Vec<String>> {
+        let errors: Vec<String> = [
+            self.shared.reload_prometheus(),
+            self.shared.reload_alertmanager(),
+        ]
+        .into_iter()
+        .filter_map(Result::err)
+        .collect();
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(errors)
+        }
+    }
+
     /// The names of the receivers of alertmanager.yml.
     pub fn receiver_names(&self) -> Vec<String> {
         self.shared
@@ -263,6 +282,7 @@ fn engines(env: &Env, files: &StackFiles, options: &StackOptions) -> Result<Engi
     let defaults = RuleOptions::default();
     let rule_options = RuleOptions {
         evaluation_interval: interval,
+        query_offset: prometheus.global.rule_query_offset,
         external_labels: prometheus.external_labels().clone(),
         external_url: options.external_url.clone(),
         resend_delay: defaults.resend_delay / divisor,
@@ -281,23 +301,33 @@ fn engines(env: &Env, files: &StackFiles, options: &StackOptions) -> Result<Engi
     };
     let mut alerts = Alertmanager::new(config, alert_options);
     alerts.set_templates(templates);
-    let mut told = Vec::new();
+    let (mut told, mut repairs) = (Vec::new(), 0);
     let limits = gameday_traces::Limits::default();
     let (metrics, logs, traces) = match &options.data {
         Some(folder) => {
             let now = env.now();
-            let metrics = data::open_metrics(folder, &mut told).map_err(StackError::Data)?;
+            let config = data::store_config(&prometheus.storage, true);
+            let metrics =
+                data::open_metrics(folder, config, &mut told).map_err(StackError::Data)?;
+            // The first line says what was read.
+            repairs = told.len().saturating_sub(1);
             let logs = data::open_logs(folder, now, &mut told).map_err(StackError::Data)?;
             let traces = data::open_traces(folder, now, &mut told).map_err(StackError::Data)?;
             data::restore_alerts(folder, &mut alerts, now, &mut told).map_err(StackError::Data)?;
             (metrics, logs, traces)
         }
         None => (
-            Store::new(StoreConfig::default()),
+            Store::new(data::store_config(&prometheus.storage, false)),
             LogStore::new(gameday_logs::Limits::default()),
             TraceStore::new(limits),
         ),
     };
+    told.extend(
+        prometheus
+            .warnings
+            .iter()
+            .map(|warning| format!("{}: {warning}", files.prometheus.path)),
+    );
     for text in told {
         env.record(EventKind::Note { text });
     }
@@ -308,8 +338,9 @@ fn engines(env: &Env, files: &StackFiles, options: &StackOptions) -> Result<Engi
         alerts,
         logs,
         traces,
-        otlp_options: prometheus.otlp.options(),
         scraper: Scraper::new(&prometheus, ScraperOptions { spread: false }, env.now()),
+        config: prometheus,
+        repairs,
     })
 }
 

@@ -16,7 +16,7 @@ use crate::forward::{self, Delivery, deliveries};
 use crate::host::Host;
 use crate::notify::{NotifyMode, deliver};
 use crate::rule_backend::MetricsBackend;
-use crate::scrape;
+use crate::scrape::{self, read_target_files};
 use crate::shared::Shared;
 
 /// Alerts that wait to be posted; Prometheus' `--alertmanager.notification-queue-capacity`.
@@ -38,12 +38,9 @@ pub(crate) fn start(shared: &Arc<Shared>, notify: NotifyMode) {
         Host(Arc::clone(shared)),
         shared.files().folder(),
     ));
-    let config = shared.files().prometheus_config().unwrap_or_default();
     prometheus.spawn(forward::run(
         prometheus.clone(),
         Host(Arc::clone(shared)),
-        config.remote_write.clone(),
-        config.external_labels().clone(),
         shared.files().folder(),
     ));
     prometheus.spawn(rules(prometheus.clone(), Arc::clone(shared), sender));
@@ -106,14 +103,11 @@ async fn post_alerts(env: Env, shared: Arc<Shared>, mut waiting: mpsc::Receiver<
         if waiting.recv_many(&mut batch, ALERT_BATCH_MAX).await == 0 {
             return;
         }
-        let (config, folder) = {
-            let files = shared.files();
-            (files.prometheus_config(), files.folder())
-        };
-        // A file that has become invalid is told by the reload; what was sent before is sent again by the rules.
-        let Ok(config) = config else { continue };
+        let (config, folder) = (shared.config(), shared.files().folder());
         let read = |file: &str| std::fs::read_to_string(folder.join(file));
-        for delivery in deliveries(&config, &batch) {
+        for delivery in deliveries(&config, &batch, &|pattern| {
+            read_target_files(&folder, pattern)
+        }) {
             let count = delivery.alerts.len() as u64;
             if count == 0 {
                 continue;

@@ -63,6 +63,17 @@ impl Engine {
         &self.config
     }
 
+    /// The same engine with another step for subqueries that name none.
+    #[must_use]
+    pub fn with_default_subquery_step_ms(&self, default_subquery_step_ms: i64) -> Self {
+        Self {
+            config: EngineConfig {
+                default_subquery_step_ms,
+                ..self.config.clone()
+            },
+        }
+    }
+
     /// The same engine with another lookback, as the API's parameter `lookback_delta` asks for.
     #[must_use]
     pub fn with_lookback_ms(&self, lookback_ms: i64) -> Self {

@@ -1,6 +1,6 @@
 //! The store.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use gameday_signal::{CounterResetHint, Exemplar, Histogram, Labels, Matcher, Sample, is_stale};
@@ -9,6 +9,7 @@ use super::index::Index;
 use super::persist::Block;
 use super::tap::{Tap, TappedValue};
 use super::{Newest, Series};
+use crate::engine::SampleValue;
 use crate::histogram::{detect_reset, equals};
 use crate::log::Log;
 
@@ -27,8 +28,10 @@ pub struct StoreConfig {
     pub retention_ms: Option<i64>,
     /// How much older than its series' newest sample a sample may be.
     pub out_of_order_window_ms: i64,
-    /// How many exemplars of a series are kept.
+    /// How many exemplars of a series are kept, where `max_exemplars` says nothing.
     pub max_exemplars_per_series: usize,
+    /// How many exemplars of all series together are kept; the oldest goes.
+    pub max_exemplars: Option<usize>,
     /// Samples are forgotten, the oldest first, while they take more bytes than this, on the disk or, for a store without a data
     /// directory, in memory.
     pub retention_bytes: Option<u64>,
@@ -42,6 +45,7 @@ impl Default for StoreConfig {
             retention_ms: None,
             out_of_order_window_ms: 0,
             max_exemplars_per_series: 10,
+            max_exemplars: None,
             retention_bytes: None,
             // A tenth of a second to read again.
             checkpoint_bytes: 32 << 20,
@@ -110,7 +114,8 @@ pub struct ExemplarSeries {
 #[derive(Debug)]
 struct Slot {
     generation: u32,
-    series: Option<Series>,
+    /// Apart, so that growing the list moves and wastes little.
+    series: Option<Box<Series>>,
 }
 
 /// All series.
@@ -121,9 +126,11 @@ pub struct Store {
     free: Vec<u32>,
     /// Only looked up, never iterated: its order differs between runs.
     by_labels: HashMap<Labels, u32>,
-    index: Index,
+    pub(super) index: Index,
     pub(super) appended: AppendStats,
     pub(super) max_time_ms: Option<i64>,
+    /// The exemplars in the order in which they came, where their number is limited: their series and times.
+    exemplar_order: VecDeque<(SeriesRef, i64)>,
     /// Where appends are written down; none for a store that lives in memory alone.
     pub(super) log: Option<Log>,
     /// On the disk, the oldest first.
@@ -139,6 +146,11 @@ impl Store {
             config,
             ..Self::default()
         }
+    }
+
+    /// Takes other settings; what they forbid goes with the next [`Store::maintain`] or append.
+    pub fn reconfigure(&mut self, config: StoreConfig) {
+        self.config = config;
     }
 
     /// Appends a value; [`gameday_signal::stale_nan`] ends the series.
@@ -172,7 +184,7 @@ impl Store {
             u32::try_from(self.slots.len() - 1).expect("invariant: memory ends before 2^32 series")
         });
         let slot = &mut self.slots[number as usize];
-        slot.series = Some(Series::new(labels.clone()));
+        slot.series = Some(Box::new(Series::new(labels.clone())));
         self.index.insert(number, labels);
         self.by_labels.insert(labels.clone(), number);
         SeriesRef {
@@ -275,7 +287,11 @@ impl Store {
 
     /// Keeps an exemplar; the oldest of its series goes where there are too many. A repeated one is ignored.
     pub fn append_exemplar(&mut self, labels: &Labels, timestamp_ms: i64, exemplar: Exemplar) {
-        let limit = self.config.max_exemplars_per_series;
+        let limit = match self.config.max_exemplars {
+            None => self.config.max_exemplars_per_series,
+            Some(0) => 0,
+            Some(_) => usize::MAX,
+        };
         let reference = self.series_ref(labels);
         let Ok(series) = self.series_mut(reference) else {
             return;
@@ -303,13 +319,23 @@ impl Store {
         if let Ok(series) = self.series_mut(reference) {
             series.push_exemplar(timestamp_ms, exemplar, limit);
         }
+        if let Some(all) = self.config.max_exemplars {
+            self.exemplar_order.push_back((reference, timestamp_ms));
+            while self.exemplar_order.len() > all {
+                if let Some((oldest, timestamp_ms)) = self.exemplar_order.pop_front()
+                    && let Ok(series) = self.series_mut(oldest)
+                {
+                    series.forget_exemplar(timestamp_ms);
+                }
+            }
+        }
     }
 
     fn series_mut(&mut self, reference: SeriesRef) -> Result<&mut Series, AppendError> {
         self.slots
             .get_mut(reference.number as usize)
             .filter(|slot| slot.generation == reference.generation)
-            .and_then(|slot| slot.series.as_mut())
+            .and_then(|slot| slot.series.as_deref_mut())
             .ok_or(AppendError::UnknownSeries)
     }
 
@@ -346,13 +372,13 @@ impl Store {
 
     /// All series in the order of their numbers.
     pub(super) fn all_series(&self) -> impl Iterator<Item = &Series> {
-        self.slots.iter().filter_map(|slot| slot.series.as_ref())
+        self.slots.iter().filter_map(|slot| slot.series.as_deref())
     }
 
     pub(super) fn all_series_mut(&mut self) -> impl Iterator<Item = &mut Series> {
         self.slots
             .iter_mut()
-            .filter_map(|slot| slot.series.as_mut())
+            .filter_map(|slot| slot.series.as_deref_mut())
     }
 
     /// Samples taken and refused since the start.
@@ -363,7 +389,7 @@ impl Store {
     fn series(&self, number: u32) -> Option<&Series> {
         self.slots
             .get(number as usize)
-            .and_then(|slot| slot.series.as_ref())
+            .and_then(|slot| slot.series.as_deref())
     }
 
     /// The series that satisfy all matchers, in the order in which they came.
@@ -379,7 +405,7 @@ impl Store {
             None => self
                 .slots
                 .iter()
-                .filter_map(|slot| slot.series.as_ref())
+                .filter_map(|slot| slot.series.as_deref())
                 .filter(keep)
                 .collect(),
         }
@@ -404,6 +430,32 @@ impl Store {
             );
         }
         found.into_iter().collect()
+    }
+
+    /// The newest sample of each of those series in `(after_ms, until_ms]`, with its own time; series that have ended are left out.
+    pub fn newest_samples(
+        &self,
+        groups: &[Vec<Matcher>],
+        after_ms: i64,
+        until_ms: i64,
+    ) -> Vec<(Labels, i64, SampleValue)> {
+        let mut found = BTreeMap::new();
+        for series in groups.iter().flat_map(|matchers| self.select(matchers)) {
+            let newest = match series.newest(after_ms, until_ms) {
+                Some(Newest::Float(at_ms, value)) if !is_stale(value) => {
+                    (at_ms, SampleValue::Float(value))
+                }
+                Some(Newest::Histogram(at_ms, histogram)) => {
+                    (at_ms, SampleValue::Histogram(histogram))
+                }
+                Some(Newest::Float(..)) | None => continue,
+            };
+            found.insert(series.labels().clone(), newest);
+        }
+        found
+            .into_iter()
+            .map(|(labels, (at_ms, value))| (labels, at_ms, value))
+            .collect()
     }
 
     /// The label names of those series, sorted.
@@ -494,17 +546,6 @@ impl Store {
     /// The number of series.
     pub fn series_count(&self) -> usize {
         self.by_labels.len()
-    }
-
-    /// How many series each metric name has, most first.
-    pub fn series_by_metric_name(&self) -> Vec<(String, usize)> {
-        let mut counts: Vec<(String, usize)> = self
-            .index
-            .values("__name__")
-            .map(|(name, numbers)| (name.to_owned(), numbers.len()))
-            .collect();
-        counts.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
-        counts
     }
 
     /// Forgets samples that are older than the retention by time allows, in memory alone; [`Store::maintain`] does this and more.

@@ -1,6 +1,7 @@
 //! Series in memory: append, select, forget.
 
 mod bits;
+mod cardinality;
 mod chunk;
 mod durable;
 mod index;
@@ -13,6 +14,7 @@ mod tap;
 pub(crate) use series::{Newest, Series};
 pub(crate) use summary::{Summary, WindowTotals};
 
+pub use cardinality::{Cardinality, NamedCount};
 pub use durable::Maintenance;
 pub use memory::{
     AppendError, AppendStats, ExemplarSeries, SeriesRef, Store, StoreConfig, StoreStats,

@@ -16,12 +16,25 @@ pub(crate) struct Series {
     pub(super) forgotten: Totals,
     /// At the end of the head.
     pub(super) totals: Totals,
+    /// How many chunks stand in blocks already.
+    saved_chunks: usize,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few series have.
+#[derive(Debug)]
+struct Rare {
     histograms: Vec<(i64, Arc<Histogram>)>,
     exemplars: Vec<(i64, Exemplar)>,
-    /// How many chunks, and how many histograms, stand in blocks already.
-    saved_chunks: usize,
+    /// How many histograms stand in blocks already.
     saved_histograms: usize,
 }
+
+const NOTHING_RARE: &Rare = &Rare {
+    histograms: Vec::new(),
+    exemplars: Vec::new(),
+    saved_histograms: 0,
+};
 
 /// The newest sample at a time.
 #[derive(Clone, Debug)]
@@ -40,11 +53,23 @@ impl Series {
             head: ChunkWriter::default(),
             forgotten: Totals::default(),
             totals: Totals::default(),
-            histograms: Vec::new(),
-            exemplars: Vec::new(),
             saved_chunks: 0,
-            saved_histograms: 0,
+            rare: None,
         }
+    }
+
+    fn rare(&self) -> &Rare {
+        self.rare.as_deref().unwrap_or(NOTHING_RARE)
+    }
+
+    fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_with(|| {
+            Box::new(Rare {
+                histograms: Vec::new(),
+                exemplars: Vec::new(),
+                saved_histograms: 0,
+            })
+        })
     }
 
     pub(crate) fn labels(&self) -> &Labels {
@@ -65,7 +90,7 @@ impl Series {
             Some(last) => Some(last.timestamp_ms),
             None => self.chunks.last().map(|chunk| chunk.last_ms),
         };
-        let histogram = self.histograms.last().map(|(time, _)| *time);
+        let histogram = self.rare().histograms.last().map(|(time, _)| *time);
         float.max(histogram)
     }
 
@@ -75,7 +100,7 @@ impl Series {
             Some(chunk) => Some(chunk.first_ms),
             None => (self.head.count() > 0).then(|| self.head.first_ms()),
         };
-        let histogram = self.histograms.first().map(|(time, _)| *time);
+        let histogram = self.rare().histograms.first().map(|(time, _)| *time);
         match (float, histogram) {
             (Some(float), Some(histogram)) => Some(float.min(histogram)),
             (float, histogram) => float.or(histogram),
@@ -100,10 +125,11 @@ impl Series {
     }
 
     pub(super) fn histogram_at(&self, time: i64) -> Option<&Arc<Histogram>> {
-        self.histograms
+        self.rare()
+            .histograms
             .binary_search_by_key(&time, |(own, _)| *own)
             .ok()
-            .map(|index| &self.histograms[index].1)
+            .map(|index| &self.rare().histograms[index].1)
     }
 
     /// Adds a number at a time that has none yet.
@@ -203,19 +229,26 @@ impl Series {
     /// The same for histograms.
     pub(super) fn restore_histograms(&mut self, histograms: Vec<(i64, Arc<Histogram>)>) {
         if let Some((first, _)) = histograms.first() {
-            self.histograms.retain(|(time, _)| time < first);
+            let rare = self.rare_mut();
+            rare.histograms.retain(|(time, _)| time < first);
         }
         for (time, histogram) in histograms {
             self.insert_histogram(time, histogram);
         }
-        self.saved_histograms = self.histograms.len();
+        self.mark_histograms_saved();
     }
 
     /// Everything that is here now stands in blocks.
     pub(super) fn mark_restored(&mut self) {
         let full = usize::from(self.head.count() >= CHUNK_SAMPLES);
         self.saved_chunks = self.chunks.len() + full;
-        self.saved_histograms = self.histograms.len();
+        self.mark_histograms_saved();
+    }
+
+    fn mark_histograms_saved(&mut self) {
+        if let Some(rare) = &mut self.rare {
+            rare.saved_histograms = rare.histograms.len();
+        }
     }
 
     /// The chunks that stand in no block yet.
@@ -225,15 +258,16 @@ impl Series {
 
     /// The histograms that stand in no block yet.
     pub(super) fn unsaved_histograms(&self) -> &[(i64, Arc<Histogram>)] {
-        self.histograms
-            .get(self.saved_histograms..)
+        let rare = self.rare();
+        rare.histograms
+            .get(rare.saved_histograms..)
             .unwrap_or_default()
     }
 
     /// They have been written.
     pub(super) fn mark_saved(&mut self) {
         self.saved_chunks = self.saved_chunks.max(self.chunks.len());
-        self.saved_histograms = self.histograms.len();
+        self.mark_histograms_saved();
     }
 
     pub(super) fn head(&self) -> &ChunkWriter {
@@ -241,20 +275,33 @@ impl Series {
     }
 
     pub(super) fn insert_histogram(&mut self, time: i64, histogram: Arc<Histogram>) {
-        let index = self.histograms.partition_point(|(own, _)| *own < time);
-        self.saved_histograms = self.saved_histograms.min(index);
-        self.histograms.insert(index, (time, histogram));
+        let rare = self.rare_mut();
+        let index = rare.histograms.partition_point(|(own, _)| *own < time);
+        rare.saved_histograms = rare.saved_histograms.min(index);
+        rare.histograms.insert(index, (time, histogram));
     }
 
     pub(super) fn push_exemplar(&mut self, time: i64, exemplar: Exemplar, limit: usize) {
-        if self.exemplars.len() >= limit {
-            self.exemplars.remove(0);
+        let rare = self.rare_mut();
+        if rare.exemplars.len() >= limit {
+            rare.exemplars.remove(0);
         }
-        self.exemplars.push((time, exemplar));
+        rare.exemplars.push((time, exemplar));
+    }
+
+    /// Forgets the oldest exemplar, if it is of that time.
+    pub(super) fn forget_exemplar(&mut self, time: i64) {
+        if self
+            .exemplars()
+            .first()
+            .is_some_and(|(own, _)| *own == time)
+        {
+            self.rare_mut().exemplars.remove(0);
+        }
     }
 
     pub(super) fn exemplars(&self) -> &[(i64, Exemplar)] {
-        &self.exemplars
+        &self.rare().exemplars
     }
 
     pub(super) fn len(&self) -> usize {
@@ -263,7 +310,12 @@ impl Series {
             .iter()
             .map(|chunk| usize::from(chunk.count))
             .sum();
-        full + usize::from(self.head.count()) + self.histograms.len()
+        full + usize::from(self.head.count()) + self.rare().histograms.len()
+    }
+
+    /// Runs of samples, the one that is written to included.
+    pub(super) fn chunk_count(&self) -> usize {
+        self.chunks.len() + usize::from(self.head.count() > 0)
     }
 
     /// The heap bytes of the samples.
@@ -272,6 +324,7 @@ impl Series {
         full + self.chunks.capacity() * size_of::<Chunk>()
             + self.head.capacity()
             + self
+                .rare()
                 .histograms
                 .iter()
                 .map(|(_, histogram)| histogram_bytes(histogram))
@@ -299,10 +352,12 @@ impl Series {
             self.forgotten = self.totals;
         }
         self.saved_chunks = self.saved_chunks.saturating_sub(chunks);
-        let histograms = self.histograms.partition_point(|(own, _)| *own < time);
-        self.histograms.drain(..histograms);
-        self.saved_histograms = self.saved_histograms.saturating_sub(histograms);
-        self.exemplars.retain(|(own, _)| *own >= time);
+        if let Some(rare) = &mut self.rare {
+            let histograms = rare.histograms.partition_point(|(own, _)| *own < time);
+            rare.histograms.drain(..histograms);
+            rare.saved_histograms = rare.saved_histograms.saturating_sub(histograms);
+            rare.exemplars.retain(|(own, _)| *own >= time);
+        }
     }
 
     /// The chunks, and the head as the last, that may have samples in `(after, until]`.
@@ -337,10 +392,11 @@ impl Series {
     pub(crate) fn newest(&self, after: i64, until: i64) -> Option<Newest> {
         let float = self.newest_float(after, until);
         let histogram = self
+            .rare()
             .histograms
             .partition_point(|(own, _)| *own <= until)
             .checked_sub(1)
-            .map(|index| &self.histograms[index])
+            .map(|index| &self.rare().histograms[index])
             .filter(|(time, _)| *time > after);
         match (float, histogram) {
             (Some(float), Some((other, _))) if float.timestamp_ms >= *other => {
@@ -398,8 +454,12 @@ impl Series {
 
     /// Whether there is a histogram in `(after, until]`.
     pub(crate) fn has_histograms(&self, after: i64, until: i64) -> bool {
-        let start = self.histograms.partition_point(|(own, _)| *own <= after);
-        self.histograms
+        let start = self
+            .rare()
+            .histograms
+            .partition_point(|(own, _)| *own <= after);
+        self.rare()
+            .histograms
             .get(start)
             .is_some_and(|(time, _)| *time <= until)
     }
@@ -411,9 +471,15 @@ impl Series {
         until: i64,
         out: &mut Vec<(i64, Arc<Histogram>)>,
     ) {
-        let start = self.histograms.partition_point(|(own, _)| *own <= after);
-        let end = self.histograms.partition_point(|(own, _)| *own <= until);
-        out.extend_from_slice(&self.histograms[start..end.max(start)]);
+        let start = self
+            .rare()
+            .histograms
+            .partition_point(|(own, _)| *own <= after);
+        let end = self
+            .rare()
+            .histograms
+            .partition_point(|(own, _)| *own <= until);
+        out.extend_from_slice(&self.rare().histograms[start..end.max(start)]);
     }
 }
 

@@ -63,6 +63,11 @@ impl Store {
         }
     }
 
+    /// Ends that; what was kept is gone.
+    pub fn stop_tap(&mut self) {
+        self.tap = None;
+    }
+
     /// Takes what was appended since the last call, in that order, and how much was dropped because there was too much.
     pub fn take_tapped(&mut self) -> (Vec<Tapped>, u64) {
         match &mut self.tap {

@@ -152,5 +152,5 @@ async fn reload(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    text(StatusCode::OK, shared.own_metrics())
+    text(StatusCode::OK, crate::own_metrics::own_metrics(&shared))
 }

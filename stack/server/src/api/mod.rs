@@ -2,6 +2,7 @@
 
 pub(crate) mod alertmanager;
 pub(crate) mod common;
+pub(crate) mod federate;
 pub(crate) mod jaeger;
 pub(crate) mod loki;
 pub(crate) mod prometheus;

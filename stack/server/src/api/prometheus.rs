@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 
 use super::common::{
     ErrorType, Params, failure, format_value, json_bytes, parse_step_ms, parse_time,
-    push_json_text, push_time, success,
+    push_json_text, push_time, success, text,
 };
-use super::prometheus_status;
+use super::{federate, prometheus_status};
 use crate::shared::Shared;
 
 /// A range query may return this many points a series.
@@ -32,6 +32,8 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Router {
         .route("/api/v1/labels", any(labels))
         .route("/api/v1/label/{name}/values", get(label_values))
         .merge(prometheus_status::routes())
+        .merge(federate::routes())
+        .fallback(|| async { text(StatusCode::NOT_FOUND, "404 page not found\n") })
         .with_state(shared)
 }
 
@@ -49,11 +51,27 @@ fn query_failure(error: &QueryError) -> Response {
     }
 }
 
+/// The time limit of a query must be readable. The engine has no clock: its limits are samples, which the time follows.
+fn check_timeout(params: &Params) -> Result<(), Response> {
+    match params.get("timeout") {
+        Some(text) if parse_step_ms(text).is_none() => Err(bad_data(format!(
+            "invalid parameter \"timeout\": cannot parse {text:?} to a valid duration"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// A time parameter in milliseconds.
 fn time_ms(params: &Params, name: &str) -> Result<Option<i64>, String> {
     let parse = |text: &str| {
-        let message =
-            || format!("invalid parameter {name:?}: cannot parse {text:?} to a valid timestamp");
+        let message = || {
+            let place = if name == "time" {
+                "Invalid time value for 'time': "
+            } else {
+                ""
+            };
+            format!("invalid parameter {name:?}: {place}cannot parse {text:?} to a valid timestamp")
+        };
         parse_time(text)
             .map(gameday_signal::Timestamp::as_millis)
             .ok_or_else(message)
@@ -65,7 +83,8 @@ async fn query(State(shared): State<Arc<Shared>>, params: Params) -> Response {
     let outcome = || -> Result<Response, Response> {
         let now = shared.now().as_millis();
         let at = time_ms(&params, "time").map_err(bad_data)?.unwrap_or(now);
-        let source = params.required("query").map_err(bad_data)?;
+        let source = params.get("query").unwrap_or_default();
+        check_timeout(&params)?;
         let engine = shared.engine_for(&params).map_err(bad_data)?;
         let store = shared.metrics();
         let output = engine
@@ -79,7 +98,8 @@ async fn query(State(shared): State<Arc<Shared>>, params: Params) -> Response {
 
 async fn query_range(State(shared): State<Arc<Shared>>, params: Params) -> Response {
     let outcome = || -> Result<Response, Response> {
-        let source = params.required("query").map_err(bad_data)?;
+        let source = params.get("query").unwrap_or_default();
+        check_timeout(&params)?;
         let missing = |name: &str| {
             bad_data(format!(
                 "invalid parameter {name:?}: cannot parse \"\" to a valid timestamp"
@@ -395,7 +415,7 @@ async fn query_exemplars(State(shared): State<Arc<Shared>>, params: Params) -> R
         let expr = shared
             .engine()
             .parse(source)
-            .map_err(|error| format!("invalid parameter \"query\": {error}"))?;
+            .map_err(|error| error.to_string())?;
         let groups: Vec<Vec<Matcher>> = expr
             .selectors()
             .into_iter()

@@ -7,12 +7,14 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{any, get};
+use gameday_metrics::NamedCount;
 use gameday_rules::{ActiveAlert, AlertState, GroupStatus, Health, RuleStatus};
-use gameday_signal::{Timestamp, format_duration};
+use gameday_signal::{Matcher, Timestamp, format_duration};
 use http::{StatusCode, header};
 use serde_json::{Value, json};
 
 use super::common::{ErrorType, Params, failure, format_value, success, text};
+use crate::own_metrics::own_metrics;
 use crate::shared::Shared;
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {
@@ -125,7 +127,7 @@ async fn rules(State(shared): State<Arc<Shared>>, params: Params) -> Response {
             Some("record") => Some(false),
             Some(other) => {
                 return Err(format!(
-                    "not supported value {other:?} for parameter \"type\": expected alert or record"
+                    "invalid parameter \"type\": not supported value {other:?}"
                 ));
             }
         };
@@ -221,7 +223,13 @@ async fn targets(State(shared): State<Arc<Shared>>, params: Params) -> Response 
         .filter(|_| state != "active")
         .map(|target| json!({"discoveredLabels": target.discovered_labels, "scrapePool": target.scrape_pool}))
         .collect();
-    success(&json!({"activeTargets": active, "droppedTargets": dropped}))
+    let counts: serde_json::Map<String, Value> = scraper
+        .dropped_counts()
+        .map(|(pool, count)| (pool.to_owned(), json!(count)))
+        .collect();
+    success(
+        &json!({"activeTargets": active, "droppedTargets": dropped, "droppedTargetCounts": counts}),
+    )
 }
 
 async fn scrape_pools(State(shared): State<Arc<Shared>>) -> Response {
@@ -229,17 +237,44 @@ async fn scrape_pools(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn target_metadata(State(shared): State<Arc<Shared>>, params: Params) -> Response {
-    let wanted = params.get("metric");
+    let outcome = || -> Result<Response, String> {
+        let limit = params
+            .number("limit")?
+            .filter(|limit| *limit > 0)
+            .unwrap_or(usize::MAX);
+        let matchers = match params.get("match_target") {
+            Some(selector) => gameday_metrics::parse_selector(selector)
+                .map_err(|error| format!("invalid parameter \"match_target\": {error}"))?,
+            None => Vec::new(),
+        };
+        Ok(success(&json!(metadata_of_targets(
+            &shared,
+            params.get("metric"),
+            &matchers,
+            limit
+        ))))
+    };
+    outcome().unwrap_or_else(|message| failure(ErrorType::BadData, message))
+}
+
+/// What the targets say about a family, or about all, each with its target.
+fn metadata_of_targets(
+    shared: &Shared,
+    wanted: Option<&str>,
+    matchers: &[Matcher],
+    limit: usize,
+) -> Vec<Value> {
     let targets = shared.scraper().active_targets();
-    let list: Vec<Value> = targets
+    targets
         .iter()
+        .filter(|target| matchers.iter().all(|matcher| matcher.matches(&target.labels)))
         .flat_map(|target| target.metadata.iter().map(move |(family, metadata)| (target, family, metadata)))
         .filter(|(_, family, _)| wanted.is_none_or(|wanted| wanted == family.as_str()))
         .map(|(target, family, metadata)| {
             json!({"target": target.labels, "metric": family, "type": metadata.kind, "help": metadata.help, "unit": metadata.unit})
         })
-        .collect();
-    success(&json!(list))
+        .take(limit)
+        .collect()
 }
 
 async fn metadata(State(shared): State<Arc<Shared>>, params: Params) -> Response {
@@ -269,10 +304,13 @@ async fn metadata(State(shared): State<Arc<Shared>>, params: Params) -> Response
 }
 
 async fn alertmanagers(State(shared): State<Arc<Shared>>) -> Response {
-    let config = shared.files().prometheus_config().unwrap_or_default();
-    let urls = crate::forward::alertmanager_urls(&config);
-    let active: Vec<Value> = urls.iter().map(|url| json!({"url": url})).collect();
-    success(&json!({"activeAlertmanagers": active, "droppedAlertmanagers": []}))
+    let folder = shared.files().folder();
+    let read = |pattern: &str| crate::scrape::read_target_files(&folder, pattern);
+    let (active, dropped) = crate::forward::alertmanager_urls(&shared.config(), &read);
+    let list = |urls: Vec<String>| -> Vec<Value> {
+        urls.into_iter().map(|url| json!({"url": url})).collect()
+    };
+    success(&json!({"activeAlertmanagers": list(active), "droppedAlertmanagers": list(dropped)}))
 }
 
 async fn buildinfo() -> Response {
@@ -290,49 +328,99 @@ async fn config(State(shared): State<Arc<Shared>>) -> Response {
     success(&json!({"yaml": shared.files().prometheus.text}))
 }
 
-async fn flags() -> Response {
-    success(
-        &json!({"query.lookback-delta": "5m", "query.max-samples": "50000000", "rules.alert.resend-delay": "1m"}),
-    )
+async fn flags(State(shared): State<Arc<Shared>>) -> Response {
+    let engine = shared.engine();
+    let lookback = Duration::from_millis(engine.config().lookback_ms.unsigned_abs());
+    let rules = shared.rules().options().clone();
+    let files = shared.files();
+    let data = shared.data().map(|data| data.display().to_string());
+    success(&json!({
+        "config.file": files.prometheus.path,
+        "query.lookback-delta": format_duration(lookback),
+        "query.max-samples": engine.config().max_samples.to_string(),
+        "rules.alert.for-grace-period": format_duration(rules.for_grace_period),
+        "rules.alert.for-outage-tolerance": format_duration(rules.for_outage_tolerance),
+        "rules.alert.resend-delay": format_duration(rules.resend_delay),
+        "storage.tsdb.path": data.unwrap_or_default(),
+        "storage.tsdb.retention.time": retention(&shared),
+        "web.enable-lifecycle": "true",
+        "web.enable-otlp-receiver": "true",
+        "web.enable-remote-write-receiver": "true",
+        "web.external-url": rules.external_url,
+    }))
+}
+
+/// The retention in Prometheus' words: by time, by size, or both.
+fn retention(shared: &Shared) -> String {
+    let config = crate::data::store_config(&shared.config().storage, shared.is_durable());
+    let time = config
+        .retention_ms
+        .map(|ms| format_duration(Duration::from_millis(ms.unsigned_abs())));
+    let size = config.retention_bytes.map(|bytes| format!("{bytes}B"));
+    let parts: Vec<String> = time.into_iter().chain(size).collect();
+    parts.join(" or ")
 }
 
 async fn runtimeinfo(State(shared): State<Arc<Shared>>) -> Response {
     let stats = shared.metrics().stats();
+    let reloads = shared.reloads();
+    let folder = std::env::current_dir().unwrap_or_default();
     success(&json!({
         "startTime": shared.started.to_string(),
         "serverTime": shared.now().to_string(),
-        "CWD": "",
-        "reloadConfigSuccess": true,
-        "lastConfigTime": shared.started.to_string(),
-        "corruptionCount": 0,
+        "CWD": folder.display().to_string(),
+        "reloadConfigSuccess": reloads.ok,
+        "lastConfigTime": reloads.succeeded_at.to_string(),
+        "corruptionCount": shared.repairs,
         "goroutineCount": 1,
         "GOMAXPROCS": 1,
-        "storageRetention": format_duration(Duration::from_secs(15 * 86_400)),
+        "GOMEMLIMIT": 0,
+        "GOGC": "",
+        "GODEBUG": "",
+        "storageRetention": retention(&shared),
         "timeSeriesCount": stats.series,
     }))
 }
 
-async fn tsdb(State(shared): State<Arc<Shared>>) -> Response {
+/// The default number of entries of each list of `/api/v1/status/tsdb`.
+const TSDB_LIMIT: usize = 10;
+/// The most that may be asked for.
+const TSDB_LIMIT_MAX: usize = 10_000;
+
+async fn tsdb(State(shared): State<Arc<Shared>>, params: Params) -> Response {
+    let limit = match params.number::<usize>("limit") {
+        Ok(limit) => limit.unwrap_or(TSDB_LIMIT),
+        Err(message) => return failure(ErrorType::BadData, message),
+    };
+    if limit == 0 || limit > TSDB_LIMIT_MAX {
+        let message = if limit == 0 {
+            "limit must be a positive number".to_owned()
+        } else {
+            format!("limit must not exceed {TSDB_LIMIT_MAX}")
+        };
+        return failure(ErrorType::BadData, message);
+    }
     let store = shared.metrics();
     let stats = store.stats();
-    let by_name: Vec<Value> = store
-        .series_by_metric_name()
-        .into_iter()
-        .take(10)
-        .map(|(name, value)| json!({"name": name, "value": value}))
-        .collect();
+    let found = store.cardinality(limit);
+    let list = |counts: &[NamedCount]| -> Vec<Value> {
+        counts
+            .iter()
+            .map(|(name, value)| json!({"name": name, "value": value}))
+            .collect()
+    };
     success(&json!({
         "headStats": {
             "numSeries": stats.series,
-            "numLabelPairs": 0,
-            "chunkCount": 0,
+            "numLabelPairs": found.label_pairs,
+            "chunkCount": found.chunks,
             "minTime": stats.min_time_ms.unwrap_or(i64::MAX),
             "maxTime": stats.max_time_ms.unwrap_or(i64::MIN),
         },
-        "seriesCountByMetricName": by_name,
-        "labelValueCountByLabelName": [],
-        "memoryInBytesByLabelName": [],
-        "seriesCountByLabelValuePair": [],
+        "seriesCountByMetricName": list(&found.series_by_metric),
+        "labelValueCountByLabelName": list(&found.values_by_label),
+        "memoryInBytesByLabelName": list(&found.bytes_by_label),
+        "seriesCountByLabelValuePair": list(&found.series_by_pair),
     }))
 }
 
@@ -357,7 +445,7 @@ async fn reload(State(shared): State<Arc<Shared>>, method: http::Method) -> Resp
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    let mut response = text(StatusCode::OK, shared.own_metrics());
+    let mut response = text(StatusCode::OK, own_metrics(&shared));
     let kind = http::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response

@@ -313,5 +313,5 @@ async fn buildinfo() -> Response {
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    text(StatusCode::OK, shared.own_metrics())
+    text(StatusCode::OK, crate::own_metrics::own_metrics(&shared))
 }

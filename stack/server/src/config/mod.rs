@@ -16,10 +16,12 @@ use gameday_signal::Labels;
 use serde::Deserialize;
 
 pub use http::{Authorization, BasicAuth, HttpClientConfig, Secret, TlsConfig};
-pub use scrape::{FileSdConfig, ScrapeConfig, ScrapeProtocol, StaticConfig};
+pub use scrape::{
+    FileSdConfig, NameEscaping, NameValidation, ScrapeConfig, ScrapeProtocol, StaticConfig,
+};
 pub use sections::{
-    AlertingConfig, AlertmanagerConfig, ExemplarsConfig, Global, OtlpConfig, QueueConfig,
-    RemoteWriteConfig, StorageConfig, TsdbConfig,
+    AlertingConfig, AlertmanagerConfig, ExemplarsConfig, Global, MetadataConfig, OtlpConfig,
+    QueueConfig, RemoteWriteConfig, StorageConfig, TsdbConfig,
 };
 use values::Ignored;
 
@@ -130,7 +132,7 @@ impl PrometheusConfig {
         {
             warnings.push("scrape_config_files is read and not obeyed".to_owned());
         }
-        let global = file.global.unwrap_or_default().resolve()?;
+        let global = file.global.unwrap_or_default().resolve(&mut warnings)?;
         let mut scrape_configs = file.scrape_configs.unwrap_or_default();
         let mut names = BTreeSet::new();
         for own in &mut scrape_configs {
@@ -158,14 +160,17 @@ impl PrometheusConfig {
             }
         }
         alerting.fill();
+        let otlp = file.otlp.unwrap_or_default().resolve(&mut warnings)?;
+        let storage = file.storage.unwrap_or_default();
+        storage.warn(&mut warnings);
         Ok(Self {
             global,
             rule_files: file.rule_files.unwrap_or_default(),
             scrape_configs,
             alerting,
             remote_write,
-            otlp: file.otlp.unwrap_or_default().resolve()?,
-            storage: file.storage.unwrap_or_default(),
+            otlp,
+            storage,
             warnings,
         })
     }
@@ -185,10 +190,67 @@ impl PrometheusConfig {
         self.storage.scale_durations(divisor);
     }
 
+    /// Puts the values of environment variables into the external labels where `$NAME` or `${NAME}` stands for one, as Prometheus 3
+    /// does; `$$` is a dollar sign. A variable that is not set is an empty text and a warning.
+    pub fn expand_external_labels(&mut self, lookup: &dyn Fn(&str) -> Option<String>) {
+        let labels = &self.global.external_labels;
+        if !labels.iter().any(|(_, value)| value.contains('$')) {
+            return;
+        }
+        let mut expanded = labels.to_builder();
+        for (name, value) in labels.iter() {
+            let value = expand(value, &mut |variable| {
+                lookup(variable).unwrap_or_else(|| {
+                    self.warnings.push(format!(
+                        "external label {name:?}: the environment variable {variable:?} is not set"
+                    ));
+                    String::new()
+                })
+            });
+            expanded.set(name, &value);
+        }
+        self.global.external_labels = expanded.build();
+    }
+
     /// The labels that mark this server when its data leaves it.
     pub fn external_labels(&self) -> &Labels {
         &self.global.external_labels
     }
+}
+
+/// Replaces variables (Go's os.Expand): a name in braces, or letters, digits and underscores. A dollar sign that no name follows stays.
+fn expand(text: &str, value_of: &mut dyn FnMut(&str) -> String) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push_str(before);
+        let braced = after
+            .strip_prefix('{')
+            .and_then(|inner| inner.split_once('}'));
+        if let Some((name, behind)) = braced {
+            if !name.is_empty() {
+                out.push_str(&value_of(name));
+            }
+            rest = behind;
+            continue;
+        }
+        if let Some(behind) = after.strip_prefix('$') {
+            out.push('$');
+            rest = behind;
+            continue;
+        }
+        let end = after
+            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+            .unwrap_or(after.len());
+        let (name, behind) = after.split_at(end);
+        if name.is_empty() {
+            out.push('$');
+        } else {
+            out.push_str(&value_of(name));
+        }
+        rest = behind;
+    }
+    out + rest
 }
 
 /// Whether there is anything but comments, blank lines and document marks: such a file is the default configuration.

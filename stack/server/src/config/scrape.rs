@@ -50,18 +50,79 @@ impl ScrapeProtocol {
         }
     }
 
-    /// How the Accept header names it.
-    pub const fn accept(self) -> &'static str {
-        match self {
+    /// How the Accept header names it; only the newer text formats know about escaping.
+    pub fn accept(self, escaping: NameEscaping) -> String {
+        let name = match self {
             Self::PrometheusProto => {
                 "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
             }
             Self::PrometheusText0_0_4 => "text/plain;version=0.0.4",
-            Self::PrometheusText1_0_0 => "text/plain;version=1.0.0;escaping=allow-utf-8",
+            Self::PrometheusText1_0_0 => "text/plain;version=1.0.0",
             Self::OpenMetricsText0_0_1 => "application/openmetrics-text;version=0.0.1",
-            Self::OpenMetricsText1_0_0 => {
-                "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8"
+            Self::OpenMetricsText1_0_0 => "application/openmetrics-text;version=1.0.0",
+        };
+        match self {
+            Self::PrometheusText1_0_0 | Self::OpenMetricsText1_0_0 => {
+                format!("{name};escaping={}", escaping.as_str())
             }
+            Self::PrometheusProto | Self::PrometheusText0_0_4 | Self::OpenMetricsText0_0_1 => {
+                name.to_owned()
+            }
+        }
+    }
+}
+
+/// Which names metrics and labels may have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NameValidation {
+    /// Any text.
+    #[default]
+    Utf8,
+    /// Letters, digits and underscores, in names of metrics also colons.
+    Legacy,
+}
+
+impl NameValidation {
+    /// Whether a series may be called so.
+    pub fn allows(self, labels: &Labels) -> bool {
+        let classic = |name: &str, colons: bool| {
+            name.bytes().enumerate().all(|(index, byte)| {
+                byte.is_ascii_alphabetic()
+                    || byte == b'_'
+                    || (colons && byte == b':')
+                    || (index > 0 && byte.is_ascii_digit())
+            })
+        };
+        self == Self::Utf8
+            || (classic(labels.metric_name(), true)
+                && labels.iter().all(|(name, _)| classic(name, false)))
+    }
+}
+
+/// How a target is asked to write names that the classic grammar does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NameEscaping {
+    /// As they are, in quotes.
+    #[serde(rename = "allow-utf-8")]
+    AllowUtf8,
+    /// With an underscore for each other character.
+    Underscores,
+    /// With `_dot_` for each dot.
+    Dots,
+    /// With `U__` in front and the codes of other characters.
+    Values,
+}
+
+impl NameEscaping {
+    /// As the Accept header has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AllowUtf8 => "allow-utf-8",
+            Self::Underscores => "underscores",
+            Self::Dots => "dots",
+            Self::Values => "values",
         }
     }
 }
@@ -138,6 +199,14 @@ pub struct ScrapeConfig {
     pub enable_compression: bool,
     /// Go where the target sends us.
     pub follow_redirects: bool,
+    /// Which names are taken; `utf8` where nothing is said.
+    pub metric_name_validation_scheme: Option<NameValidation>,
+    /// How targets are asked to write names that the classic grammar does not have.
+    pub metric_name_escaping_scheme: Option<NameEscaping>,
+    /// Write `scrape_timeout_seconds`, `scrape_sample_limit` and `scrape_body_size_bytes` too.
+    pub extra_scrape_metrics: Option<bool>,
+    /// So many targets that relabelling dropped are remembered; 0 is without limit.
+    pub keep_dropped_targets: Option<u64>,
     /// Where the targets are, written down.
     pub static_configs: Vec<StaticConfig>,
     /// Where the targets are, in files.
@@ -169,12 +238,8 @@ pub struct ScrapeConfig {
     bearer_token_file: String,
     tls_config: TlsConfig,
     enable_http2: Option<Ignored>,
-    keep_dropped_targets: Option<Ignored>,
     scrape_failure_log_file: Option<Ignored>,
-    metric_name_validation_scheme: Option<Ignored>,
-    metric_name_escaping_scheme: Option<Ignored>,
     convert_classic_histograms_to_nhcb: Option<Ignored>,
-    extra_scrape_metrics: Option<Ignored>,
     native_histogram_bucket_limit: Option<Ignored>,
     native_histogram_min_bucket_factor: Option<Ignored>,
     no_proxy: Option<Ignored>,
@@ -379,9 +444,41 @@ impl ScrapeConfig {
         for own in &self.file_sd_configs {
             check_files(&own.files).map_err(|reason| format!("{job}: {reason}"))?;
         }
+        self.resolve_names(global)
+            .map_err(|reason| format!("{job}: {reason}"))?;
+        self.extra_scrape_metrics = self.extra_scrape_metrics.or(global.extra_scrape_metrics);
+        self.keep_dropped_targets = self
+            .keep_dropped_targets
+            .or(global.keep_dropped_targets)
+            .filter(|limit| *limit > 0);
         for key in self.not_obeyed() {
             warnings.push(format!("{job}: {key} is read and not obeyed"));
         }
+        Ok(())
+    }
+
+    /// Which names are taken and asked for (config, ScrapeConfig.Validate).
+    fn resolve_names(&mut self, global: &Global) -> Result<(), String> {
+        let validation = self
+            .metric_name_validation_scheme
+            .or(global.metric_name_validation_scheme)
+            .unwrap_or_default();
+        let default = match validation {
+            NameValidation::Utf8 => NameEscaping::AllowUtf8,
+            NameValidation::Legacy => NameEscaping::Underscores,
+        };
+        let escaping = self
+            .metric_name_escaping_scheme
+            .or(global.metric_name_escaping_scheme)
+            .unwrap_or(default);
+        if validation == NameValidation::Legacy && escaping == NameEscaping::AllowUtf8 {
+            return Err(
+                "metric_name_escaping_scheme is \"allow-utf-8\" but metric_name_validation_scheme is not \"utf8\""
+                    .to_owned(),
+            );
+        }
+        self.metric_name_validation_scheme = Some(validation);
+        self.metric_name_escaping_scheme = Some(escaping);
         Ok(())
     }
 
@@ -391,6 +488,15 @@ impl ScrapeConfig {
                 "convert_classic_histograms_to_nhcb",
                 &self.convert_classic_histograms_to_nhcb,
             ),
+            (
+                "native_histogram_bucket_limit",
+                &self.native_histogram_bucket_limit,
+            ),
+            (
+                "native_histogram_min_bucket_factor",
+                &self.native_histogram_min_bucket_factor,
+            ),
+            ("scrape_failure_log_file", &self.scrape_failure_log_file),
             ("proxy_url", &self.proxy_url),
             ("proxy_from_environment", &self.proxy_from_environment),
             ("http_headers", &self.http_headers),

@@ -10,7 +10,9 @@ use serde::Deserialize;
 use serde::de::Error as _;
 
 use super::http::{Authorization, BasicAuth, HttpClientConfig, Secret, TlsConfig};
-use super::scrape::{FileSdConfig, ScrapeProtocol, StaticConfig, check_files};
+use super::scrape::{
+    FileSdConfig, NameEscaping, NameValidation, ScrapeProtocol, StaticConfig, check_files,
+};
 use super::values::{Ignored, bytes, duration, scale};
 use crate::relabel::Relabel;
 
@@ -51,14 +53,18 @@ pub struct Global {
     pub scrape_native_histograms: Option<bool>,
     /// The default of each scrape configuration.
     pub always_scrape_classic_histograms: Option<bool>,
+    /// The default of each scrape configuration.
+    pub keep_dropped_targets: Option<u64>,
+    /// The default of each scrape configuration.
+    pub metric_name_validation_scheme: Option<NameValidation>,
+    /// The default of each scrape configuration.
+    pub metric_name_escaping_scheme: Option<NameEscaping>,
+    /// The default of each scrape configuration.
+    pub extra_scrape_metrics: Option<bool>,
 
-    keep_dropped_targets: Option<Ignored>,
     query_log_file: Option<Ignored>,
     scrape_failure_log_file: Option<Ignored>,
-    metric_name_validation_scheme: Option<Ignored>,
-    metric_name_escaping_scheme: Option<Ignored>,
     convert_classic_histograms_to_nhcb: Option<Ignored>,
-    extra_scrape_metrics: Option<Ignored>,
 }
 
 fn optional_bytes<'de, D: serde::Deserializer<'de>>(
@@ -88,18 +94,30 @@ impl Default for Global {
             scrape_native_histograms: None,
             always_scrape_classic_histograms: None,
             keep_dropped_targets: None,
-            query_log_file: None,
-            scrape_failure_log_file: None,
             metric_name_validation_scheme: None,
             metric_name_escaping_scheme: None,
-            convert_classic_histograms_to_nhcb: None,
             extra_scrape_metrics: None,
+            query_log_file: None,
+            scrape_failure_log_file: None,
+            convert_classic_histograms_to_nhcb: None,
         }
     }
 }
 
 impl Global {
-    pub(super) fn resolve(mut self) -> Result<Self, String> {
+    pub(super) fn resolve(mut self, warnings: &mut Vec<String>) -> Result<Self, String> {
+        for (key, given) in [
+            ("query_log_file", &self.query_log_file),
+            ("scrape_failure_log_file", &self.scrape_failure_log_file),
+            (
+                "convert_classic_histograms_to_nhcb",
+                &self.convert_classic_histograms_to_nhcb,
+            ),
+        ] {
+            if given.is_some() {
+                warnings.push(format!("global: {key} is read and not obeyed"));
+            }
+        }
         if self.scrape_interval.is_zero() {
             self.scrape_interval = DEFAULT_INTERVAL;
         }
@@ -344,6 +362,8 @@ pub struct RemoteWriteConfig {
     pub write_relabel_configs: Vec<Relabel>,
     /// How samples wait.
     pub queue_config: QueueConfig,
+    /// How often metric families are told.
+    pub metadata_config: MetadataConfig,
     /// Send exemplars too.
     pub send_exemplars: bool,
     /// Send native histograms too.
@@ -371,8 +391,30 @@ pub struct RemoteWriteConfig {
     sigv4: Option<Ignored>,
     azuread: Option<Ignored>,
     google_iam: Option<Ignored>,
-    metadata_config: Option<Ignored>,
     round_robin_dns: Option<Ignored>,
+}
+
+/// `metadata_config`: how often version 1.0 tells what metric families are; version 2.0 does with each series.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetadataConfig {
+    /// Tell it at all.
+    pub send: bool,
+    /// How often.
+    #[serde(deserialize_with = "duration")]
+    pub send_interval: Duration,
+    /// Families in a request.
+    pub max_samples_per_send: usize,
+}
+
+impl Default for MetadataConfig {
+    fn default() -> Self {
+        Self {
+            send: true,
+            send_interval: Duration::from_secs(60),
+            max_samples_per_send: 2000,
+        }
+    }
 }
 
 fn protobuf_message<'de, D: serde::Deserializer<'de>>(
@@ -396,6 +438,7 @@ impl Default for RemoteWriteConfig {
             headers: BTreeMap::new(),
             write_relabel_configs: Vec::new(),
             queue_config: QueueConfig::default(),
+            metadata_config: MetadataConfig::default(),
             send_exemplars: false,
             send_native_histograms: false,
             version: Version::V1,
@@ -416,7 +459,6 @@ impl Default for RemoteWriteConfig {
             sigv4: None,
             azuread: None,
             google_iam: None,
-            metadata_config: None,
             round_robin_dns: None,
         }
     }
@@ -485,6 +527,7 @@ impl RemoteWriteConfig {
             &mut self.queue_config.min_backoff,
             &mut self.queue_config.max_backoff,
             &mut self.queue_config.sample_age_limit,
+            &mut self.metadata_config.send_interval,
         ] {
             scale(own, divisor);
         }
@@ -520,7 +563,21 @@ fn translation<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Tran
 }
 
 impl OtlpConfig {
-    pub(super) fn resolve(self) -> Result<Self, String> {
+    pub(super) fn resolve(self, warnings: &mut Vec<String>) -> Result<Self, String> {
+        for (key, given) in [
+            (
+                "label_name_underscore_sanitization",
+                &self.label_name_underscore_sanitization,
+            ),
+            (
+                "label_name_preserve_multiple_underscores",
+                &self.label_name_preserve_multiple_underscores,
+            ),
+        ] {
+            if given.is_some() {
+                warnings.push(format!("otlp: {key} is read and not obeyed"));
+            }
+        }
         if self.promote_all_resource_attributes && !self.promote_resource_attributes.is_empty() {
             return Err(
                 "'promote_all_resource_attributes' and 'promote_resource_attributes' cannot be configured simultaneously"
@@ -561,6 +618,20 @@ pub struct StorageConfig {
 }
 
 impl StorageConfig {
+    pub(super) fn warn(&self, warnings: &mut Vec<String>) {
+        for (key, given) in [
+            ("retention.percentage", &self.tsdb.retention.percentage),
+            (
+                "stale_series_compaction_threshold",
+                &self.tsdb.stale_series_compaction_threshold,
+            ),
+        ] {
+            if given.is_some() {
+                warnings.push(format!("storage.tsdb: {key} is read and not obeyed"));
+            }
+        }
+    }
+
     pub(super) fn scale_durations(&mut self, divisor: f64) {
         scale(&mut self.tsdb.out_of_order_time_window, divisor);
         scale(&mut self.tsdb.retention.time, divisor);
@@ -596,6 +667,6 @@ pub struct RetentionConfig {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExemplarsConfig {
-    /// How many exemplars are kept in all; none is the default of the store.
-    pub max_exemplars: Option<u64>,
+    /// How many exemplars are kept in all, none for zero and less; without it the store has its default.
+    pub max_exemplars: Option<i64>,
 }

@@ -184,6 +184,94 @@ fn refuses_with_place_and_hint() {
 }
 
 #[test]
+fn what_is_not_obeyed_is_told() {
+    let text = "
+global: {query_log_file: q.log, scrape_failure_log_file: f.log}
+scrape_configs:
+- {job_name: a, scrape_failure_log_file: a.log, native_histogram_bucket_limit: 5}
+otlp: {label_name_underscore_sanitization: false}
+storage: {tsdb: {stale_series_compaction_threshold: 0.5, retention: {percentage: 50}}}
+";
+    let job = "scrape config with job name \"a\"";
+    assert_eq!(
+        parse(text).expect("a valid file").warnings,
+        [
+            "global: query_log_file is read and not obeyed".to_owned(),
+            "global: scrape_failure_log_file is read and not obeyed".to_owned(),
+            format!("{job}: native_histogram_bucket_limit is read and not obeyed"),
+            format!("{job}: scrape_failure_log_file is read and not obeyed"),
+            "otlp: label_name_underscore_sanitization is read and not obeyed".to_owned(),
+            "storage.tsdb: retention.percentage is read and not obeyed".to_owned(),
+            "storage.tsdb: stale_series_compaction_threshold is read and not obeyed".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn external_labels_take_environment_variables() {
+    let text =
+        "global: {external_labels: {a: '${ZONE}-$N', b: '$$1', c: $GONE, d: 'x$', e: '${}y'}}";
+    let mut config = parse(text).expect("a valid file");
+    config.expand_external_labels(&|name| match name {
+        "ZONE" => Some("eu".to_owned()),
+        "N" => Some("1".to_owned()),
+        _ => None,
+    });
+    assert_eq!(
+        config.external_labels().to_string(),
+        r#"{a="eu-1", b="$1", d="x$", e="y"}"#
+    );
+    assert_eq!(
+        config.warnings,
+        ["external label \"c\": the environment variable \"GONE\" is not set"]
+    );
+}
+
+#[test]
+fn names_are_taken_and_asked_for_as_the_schemes_say() {
+    let job = |global: &str, own: &str| {
+        let text = format!("global: {{{global}}}\nscrape_configs: [{{job_name: a{own}}}]");
+        parse(&text).map(|config| {
+            let job = &config.scrape_configs[0];
+            (
+                job.metric_name_validation_scheme,
+                job.metric_name_escaping_scheme,
+            )
+        })
+    };
+    use NameEscaping::{AllowUtf8, Dots, Underscores};
+    use NameValidation::{Legacy, Utf8};
+    let legacy = "metric_name_validation_scheme: legacy";
+    for (global, own, expected) in [
+        ("", "", (Utf8, AllowUtf8)),
+        (legacy, "", (Legacy, Underscores)),
+        (
+            legacy,
+            ", metric_name_escaping_scheme: dots",
+            (Legacy, Dots),
+        ),
+        (
+            legacy,
+            ", metric_name_validation_scheme: utf8",
+            (Utf8, AllowUtf8),
+        ),
+    ] {
+        let (validation, escaping) = expected;
+        assert_eq!(job(global, own), Ok((Some(validation), Some(escaping))));
+    }
+    let error = job(legacy, ", metric_name_escaping_scheme: allow-utf-8");
+    assert!(error.is_err_and(|error| error.contains("validation_scheme is not \"utf8\"")));
+    assert_eq!(
+        ScrapeProtocol::OpenMetricsText1_0_0.accept(Dots),
+        "application/openmetrics-text;version=1.0.0;escaping=dots"
+    );
+    let labels = |name: &str| Labels::new([("__name__", name), ("job", "a")]);
+    assert!(Legacy.allows(&labels("a:b_1")));
+    assert!(!Legacy.allows(&labels("a.b")));
+    assert!(Utf8.allows(&labels("a.b")));
+}
+
+#[test]
 fn secrets_are_not_shown() {
     let config =
         parse("scrape_configs: [{job_name: a, basic_auth: {username: u, password: hidden}}]")

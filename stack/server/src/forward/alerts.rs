@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use gameday_signal::{Alert, Labels};
 
-use crate::config::{AlertmanagerConfig, HttpClientConfig, PrometheusConfig};
+use crate::config::{AlertmanagerConfig, HttpClientConfig, PrometheusConfig, StaticConfig};
 use crate::relabel::{self, process_labels};
+use crate::scrape::{TargetFiles, parse_target_file};
 
 /// Alerts on their way to one Alertmanager.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,7 +19,11 @@ pub(crate) struct Delivery {
 
 /// Adds the external labels where an alert has none of that name, and runs `alert_relabel_configs`: first those of all, then those of
 /// each group of Alertmanagers. An alert that is dropped goes nowhere.
-pub(crate) fn deliveries(config: &PrometheusConfig, alerts: &[Alert]) -> Vec<Delivery> {
+pub(crate) fn deliveries(
+    config: &PrometheusConfig,
+    alerts: &[Alert],
+    read: &dyn Fn(&str) -> TargetFiles,
+) -> Vec<Delivery> {
     let alerting = &config.alerting;
     let alerts: Vec<Alert> = alerts
         .iter()
@@ -47,7 +52,7 @@ pub(crate) fn deliveries(config: &PrometheusConfig, alerts: &[Alert]) -> Vec<Del
                 })
             })
             .collect();
-        for url in manager_urls(manager) {
+        for url in manager_urls(manager, read).0 {
             deliveries.push(Delivery {
                 url,
                 timeout: manager.timeout,
@@ -59,17 +64,40 @@ pub(crate) fn deliveries(config: &PrometheusConfig, alerts: &[Alert]) -> Vec<Del
     deliveries
 }
 
-/// The addresses of all Alertmanagers.
-pub(crate) fn alertmanager_urls(config: &PrometheusConfig) -> Vec<String> {
-    config
-        .alerting
-        .alertmanagers
-        .iter()
-        .flat_map(manager_urls)
+/// The addresses of all Alertmanagers, and of those that relabelling dropped.
+pub(crate) fn alertmanager_urls(
+    config: &PrometheusConfig,
+    read: &dyn Fn(&str) -> TargetFiles,
+) -> (Vec<String>, Vec<String>) {
+    let (mut active, mut dropped) = (Vec::new(), Vec::new());
+    for manager in &config.alerting.alertmanagers {
+        let own = manager_urls(manager, read);
+        active.extend(own.0);
+        dropped.extend(own.1);
+    }
+    (active, dropped)
+}
+
+/// The groups of targets in files; a file that cannot be read has none.
+fn file_groups(
+    manager: &AlertmanagerConfig,
+    read: &dyn Fn(&str) -> TargetFiles,
+) -> Vec<(String, StaticConfig)> {
+    let patterns = manager.file_sd_configs.iter().flat_map(|own| &own.files);
+    patterns
+        .flat_map(|pattern| read(pattern))
+        .flat_map(|(path, text)| {
+            let groups = text.and_then(|text| parse_target_file(&text));
+            let own = move |group| (path.clone(), group);
+            groups.unwrap_or_default().into_iter().map(own)
+        })
         .collect()
 }
 
-fn manager_urls(manager: &AlertmanagerConfig) -> Vec<String> {
+fn manager_urls(
+    manager: &AlertmanagerConfig,
+    read: &dyn Fn(&str) -> TargetFiles,
+) -> (Vec<String>, Vec<String>) {
     let path = format!(
         "{}/api/v2/alerts",
         manager.path_prefix.trim_end_matches('/')
@@ -79,24 +107,41 @@ fn manager_urls(manager: &AlertmanagerConfig) -> Vec<String> {
     } else {
         format!("/{path}")
     };
-    let groups = manager.static_configs.iter();
-    groups
-        .flat_map(|group| group.targets.iter().map(move |target| (group, target)))
-        .filter_map(|(group, target)| {
+    let from_files = file_groups(manager, read);
+    let statics = manager.static_configs.iter().map(|group| (None, group));
+    let groups = statics.chain(
+        from_files
+            .iter()
+            .map(|(path, group)| (Some(path.as_str()), group)),
+    );
+    let (mut active, mut dropped) = (Vec::new(), Vec::new());
+    for (file, group) in groups {
+        for target in &group.targets {
             let mut labels = group.labels.to_builder();
             labels.set("__address__", target);
             labels.set("__scheme__", &manager.scheme);
             labels.set("__alerts_path__", &path);
-            let labels: Labels =
-                relabel::process(&mut labels, &manager.relabel_configs).then(|| labels.build())?;
-            Some(format!(
-                "{}://{}{}",
-                labels.value_of("__scheme__"),
-                labels.value_of("__address__"),
-                labels.value_of("__alerts_path__")
-            ))
-        })
-        .collect()
+            if let Some(file) = file {
+                labels.set("__meta_filepath", file);
+            }
+            let before = url_of(&labels.build());
+            if relabel::process(&mut labels, &manager.relabel_configs) {
+                active.push(url_of(&labels.build()));
+            } else {
+                dropped.push(before);
+            }
+        }
+    }
+    (active, dropped)
+}
+
+fn url_of(labels: &Labels) -> String {
+    format!(
+        "{}://{}{}",
+        labels.value_of("__scheme__"),
+        labels.value_of("__address__"),
+        labels.value_of("__alerts_path__")
+    )
 }
 
 #[cfg(test)]
@@ -118,6 +163,8 @@ alerting:
     relabel_configs: [{source_labels: [__address__], regex: 'b:.*', action: drop}]
   - static_configs: [{targets: ['c:9093']}]
     alert_relabel_configs: [{source_labels: [severity], regex: info, action: drop}]
+    file_sd_configs: [{files: ['managers/*.yml']}]
+    relabel_configs: [{source_labels: [__meta_filepath, __address__, zone], regex: 'managers/a.yml;e:9093;eu', action: drop}]
 ";
         let config = PrometheusConfig::parse("prometheus.yml", text).expect("a valid file");
         let alert = |name: &str, severity: &str| Alert {
@@ -136,7 +183,15 @@ alerting:
             alert("Slow", "info"),
             alert("Down", "page"),
         ];
-        let found: Vec<(String, Vec<String>)> = deliveries(&config, &alerts)
+        let read = |pattern: &str| {
+            assert_eq!(pattern, "managers/*.yml");
+            let text = "[{targets: ['d:9093', 'e:9093'], labels: {zone: eu}}]".to_owned();
+            TargetFiles::from([
+                ("managers/a.yml".to_owned(), Ok(text)),
+                ("managers/b.yml".to_owned(), Err("it is broken".to_owned())),
+            ])
+        };
+        let found: Vec<(String, Vec<String>)> = deliveries(&config, &alerts, &read)
             .into_iter()
             .map(|own| {
                 let labels = own.alerts.iter().map(|alert| alert.labels.to_string());
@@ -152,9 +207,16 @@ alerting:
                     "http://a:9093/am/api/v2/alerts".to_owned(),
                     vec![slow, down.clone()]
                 ),
-                ("http://c:9093/api/v2/alerts".to_owned(), vec![down]),
+                ("http://c:9093/api/v2/alerts".to_owned(), vec![down.clone()]),
+                ("http://d:9093/api/v2/alerts".to_owned(), vec![down]),
             ]
         );
-        assert_eq!(alertmanager_urls(&config).len(), 2);
+        let (active, dropped) = alertmanager_urls(&config, &read);
+        assert_eq!(active.len(), 3);
+        let expected = [
+            "http://b:9093/am/api/v2/alerts",
+            "http://e:9093/api/v2/alerts",
+        ];
+        assert_eq!(dropped, expected);
     }
 }

@@ -10,25 +10,44 @@ use gameday_signal::{Labels, MetricMetadata, Timestamp};
 use gameday_wire::remote_write::{Version, WriteBatch, decode_remote_write};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
+use tokio::sync::Notify;
 
 use super::*;
-use crate::config::PrometheusConfig;
+use crate::config::{PrometheusConfig, RemoteWriteConfig};
 
 const EPOCH: Timestamp = Timestamp::from_secs(1_700_000_000);
 
 #[derive(Clone)]
 struct Host {
+    config: Arc<Mutex<PrometheusConfig>>,
+    changed: Arc<Notify>,
     store: Arc<Mutex<Store>>,
     counts: Arc<Mutex<BTreeMap<&'static str, u64>>>,
 }
 
 impl ForwardHost for Host {
+    fn remote_write(&self) -> (Vec<RemoteWriteConfig>, Labels) {
+        let config = self.config.lock().expect("not poisoned");
+        (
+            config.remote_write.clone(),
+            config.external_labels().clone(),
+        )
+    }
+
+    fn remote_write_changed(&self) -> &Notify {
+        &self.changed
+    }
+
     fn with_store<R>(&self, visit: impl FnOnce(&mut Store) -> R) -> R {
         visit(&mut self.store.lock().expect("not poisoned"))
     }
 
     fn known_metadata(&self) -> BTreeMap<String, MetricMetadata> {
-        BTreeMap::new()
+        let about = MetricMetadata {
+            help: "What x is.".to_owned(),
+            ..MetricMetadata::default()
+        };
+        BTreeMap::from([("x".to_owned(), about)])
     }
 
     fn count_forwarded(&self, name: &'static str, by: u64) {
@@ -51,9 +70,84 @@ remote_write:
   write_relabel_configs: [{source_labels: [__name__], regex: 'go_.*', action: drop}]
 ";
 
-#[test]
-fn samples_are_sent_in_order_and_again_after_a_failure() {
-    let sim = Sim::new(&SimConfig {
+/// A receiver that keeps what it takes; it answers with `statuses`, the last first, then with 204.
+struct Receiver {
+    version: Version,
+    statuses: Mutex<Vec<u16>>,
+    batches: Mutex<Vec<WriteBatch>>,
+    /// How long it thinks.
+    takes: Duration,
+    under_way: Mutex<(usize, usize)>,
+}
+
+impl Receiver {
+    fn new(version: Version, statuses: &[u16], takes: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            version,
+            statuses: Mutex::new(statuses.to_vec()),
+            batches: Mutex::default(),
+            takes,
+            under_way: Mutex::default(),
+        })
+    }
+
+    async fn listen(self: &Arc<Self>, sim: &Sim, name: &str) {
+        let host = sim.env().on(name);
+        let listener = host.listen(&Address::new(name, 80)).await;
+        let (own, clock) = (Arc::clone(self), sim.env().clock().clone());
+        let service = tower::service_fn(move |request: Request<hyper::body::Incoming>| {
+            let (own, clock) = (Arc::clone(&own), clock.clone());
+            async move {
+                let headers = request.headers();
+                assert_eq!(headers["x-scope-orgid"], "me");
+                assert_eq!(headers["content-type"], own.version.content_type());
+                let body = request.into_body().collect().await.expect("a body");
+                let batch = decode_remote_write(&body.to_bytes(), own.version, 1 << 20);
+                {
+                    let mut under_way = own.under_way.lock().expect("not poisoned");
+                    under_way.0 += 1;
+                    under_way.1 = under_way.1.max(under_way.0);
+                }
+                clock.sleep(own.takes).await;
+                own.under_way.lock().expect("not poisoned").0 -= 1;
+                let status = own.statuses.lock().expect("not poisoned").pop();
+                let status = status.unwrap_or(204);
+                if status == 204 {
+                    let mut batches = own.batches.lock().expect("not poisoned");
+                    batches.push(batch.expect("a request"));
+                }
+                let mut response = Response::new(Full::new(Bytes::new()));
+                *response.status_mut() = status.try_into().expect("a status");
+                Ok::<_, Infallible>(response)
+            }
+        });
+        let listener = listener.expect("a free port");
+        serve(&host, listener, service, ServeOptions::default());
+    }
+
+    /// The times of all samples of each series, in the order in which they came.
+    fn times(&self) -> BTreeMap<String, Vec<i64>> {
+        let mut times: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+        for series in self
+            .batches
+            .lock()
+            .expect("not poisoned")
+            .iter()
+            .flat_map(|batch| &batch.series)
+        {
+            let own = times.entry(series.labels.to_string()).or_default();
+            own.extend(series.samples.iter().map(|sample| sample.timestamp_ms));
+        }
+        times
+    }
+}
+
+fn config(text: &str) -> PrometheusConfig {
+    PrometheusConfig::parse("prometheus.yml", text).expect("a valid file")
+}
+
+fn virtual_time() -> Sim {
+    Sim::new(&SimConfig {
         mode: Mode::Virtual {
             epoch: EPOCH,
             speed: None,
@@ -61,81 +155,60 @@ fn samples_are_sent_in_order_and_again_after_a_failure() {
         seed: 1,
         watchdog: Duration::from_secs(20),
     })
-    .expect("a runtime");
-    let config = PrometheusConfig::parse("prometheus.yml", CONFIG).expect("a valid file");
+    .expect("a runtime")
+}
+
+/// Starts the tasks that send, in virtual time.
+fn start(sim: &Sim, text: &str) -> Host {
     let host = Host {
+        config: Arc::new(Mutex::new(config(text))),
+        changed: Arc::default(),
         store: Arc::new(Mutex::new(Store::new(StoreConfig::default()))),
         counts: Arc::default(),
     };
-    let received: Arc<Mutex<Vec<WriteBatch>>> = Arc::default();
-    let answers = Arc::new(Mutex::new(vec![204, 400, 204, 429, 503]));
-    let sink = Arc::clone(&received);
+    let env = sim.env().on("prometheus");
     sim.block_on(async {
-        let mimir = sim.env().on("mimir");
-        let listener = mimir
-            .listen(&Address::new("mimir", 80))
-            .await
-            .expect("a free port");
-        let service = tower::service_fn(move |request: Request<hyper::body::Incoming>| {
-            let (sink, answers) = (Arc::clone(&sink), Arc::clone(&answers));
-            async move {
-                assert_eq!(request.headers()["x-scope-orgid"], "me");
-                assert_eq!(
-                    request.headers()["x-prometheus-remote-write-version"],
-                    "2.0.0"
-                );
-                let status = answers.lock().expect("not poisoned").pop().unwrap_or(204);
-                let body = request
-                    .into_body()
-                    .collect()
-                    .await
-                    .expect("a body")
-                    .to_bytes();
-                let batch = decode_remote_write(&body, Version::V2, 1 << 20).expect("a request");
-                if status == 204 {
-                    sink.lock().expect("not poisoned").push(batch);
-                }
-                let mut response = Response::new(Full::new(Bytes::new()));
-                *response.status_mut() = status.try_into().expect("a status");
-                Ok::<_, Infallible>(response)
-            }
-        });
-        serve(&mimir, listener, service, ServeOptions::default());
-        let env = sim.env().on("prometheus");
-        let labels = config.external_labels().clone();
-        env.spawn(run(
-            env.clone(),
-            host.clone(),
-            config.remote_write.clone(),
-            labels,
-            ".".into(),
-        ));
+        env.spawn(run(env.clone(), host.clone(), ".".into()));
         env.clock().sleep(Duration::from_millis(1)).await;
-        host.with_store(|store| {
-            for at_ms in 1..=9 {
-                for name in ["x", "go_goroutines"] {
-                    let labels = Labels::new([("__name__", name), ("job", "a")]);
-                    assert!(store.append(&labels, at_ms, at_ms as f64).is_ok());
-                }
-            }
-        });
-        env.clock().sleep(Duration::from_secs(60)).await;
     });
-    let batches = received.lock().expect("not poisoned");
-    let times: Vec<i64> = batches
-        .iter()
-        .flat_map(|batch| &batch.series)
-        .flat_map(|series| &series.samples)
-        .map(|sample| sample.timestamp_ms)
-        .collect();
+    host
+}
+
+/// Appends a sample at each of the times to each of the series, whose value is its time.
+fn append(host: &Host, names: &[&str], times: impl Iterator<Item = i64>) {
+    host.with_store(|store| {
+        for at_ms in times {
+            for name in names {
+                let labels = Labels::new([("__name__", *name), ("job", "a")]);
+                assert!(store.append(&labels, at_ms, at_ms as f64).is_ok());
+            }
+        }
+    });
+}
+
+fn sleep(sim: &Sim, secs: u64) {
+    sim.block_on(sim.env().clock().sleep(Duration::from_secs(secs)));
+}
+
+#[test]
+fn samples_are_sent_in_order_and_again_after_a_failure() {
+    let sim = virtual_time();
+    let mimir = Receiver::new(Version::V2, &[204, 400, 204, 429, 503], Duration::ZERO);
+    sim.block_on(mimir.listen(&sim, "mimir"));
+    let host = start(&sim, CONFIG);
+    append(&host, &["x", "go_goroutines"], 1..=9);
+    sleep(&sim, 60);
+    // The second request was refused for good.
+    let series = r#"{__name__="x", cluster="eu", job="a"}"#.to_owned();
     assert_eq!(
-        times,
-        [1, 2, 3, 7, 8, 9],
-        "the second request was refused for good"
+        mimir.times(),
+        BTreeMap::from([(series, vec![1, 2, 3, 7, 8, 9])])
     );
     assert_eq!(
-        batches[0].series[0].labels.to_string(),
-        r#"{__name__="x", cluster="eu", job="a"}"#
+        mimir.batches.lock().expect("not poisoned")[0]
+            .metadata
+            .len(),
+        1
     );
     let counts = host.counts.lock().expect("not poisoned").clone();
     assert_eq!(
@@ -146,4 +219,72 @@ fn samples_are_sent_in_order_and_again_after_a_failure() {
             ("prometheus_remote_storage_samples_total", 6),
         ]
     );
+}
+
+#[test]
+fn a_slow_receiver_gets_more_requests_at_a_time_and_each_series_in_order() {
+    let sim = virtual_time();
+    let mimir = Receiver::new(Version::V1, &[], Duration::from_secs(2));
+    sim.block_on(mimir.listen(&sim, "mimir"));
+    let text = "
+remote_write:
+- url: http://mimir:80/push
+  headers: {X-Scope-OrgID: me}
+  queue_config: {max_samples_per_send: 10, max_shards: 4}
+  metadata_config: {send_interval: 100s}
+";
+    let host = start(&sim, text);
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    for round in 0..40 {
+        append(&host, &names, round * 10..round * 10 + 10);
+        sleep(&sim, 5);
+    }
+    sleep(&sim, 200);
+    let times = mimir.times();
+    assert_eq!(times.len(), names.len());
+    for (series, times) in times {
+        assert!(times.iter().copied().eq(0..400), "{series}: {times:?}");
+    }
+    // Version 1.0 tells the families every 100 s, in 400 s four times.
+    let batches = mimir.batches.lock().expect("not poisoned");
+    let told = batches.iter().filter(|batch| !batch.metadata.is_empty());
+    assert!((3..=5).contains(&told.count()));
+    let (now, most) = *mimir.under_way.lock().expect("not poisoned");
+    assert_eq!((now, most), (0, 4));
+}
+
+#[test]
+fn a_reload_changes_where_samples_go() {
+    let sim = virtual_time();
+    let [before, after] = ["before", "after"].map(|name| {
+        let receiver = Receiver::new(Version::V1, &[], Duration::ZERO);
+        sim.block_on(receiver.listen(&sim, name));
+        receiver
+    });
+    let to = |name: &str, interval: &str| {
+        format!(
+            "remote_write: [{{url: 'http://{name}:80/', headers: {{X-Scope-OrgID: me}}, queue_config: {{batch_send_deadline: {interval}}}}}]"
+        )
+    };
+    let host = start(&sim, &to("before", "5s"));
+    append(&host, &["x"], 1..=2);
+    sleep(&sim, 10);
+    append(&host, &["x"], 3..=4);
+    *host.config.lock().expect("not poisoned") = config(&to("after", "5s"));
+    host.changed.notify_one();
+    sleep(&sim, 10);
+    append(&host, &["x"], 5..=6);
+    sleep(&sim, 10);
+    *host.config.lock().expect("not poisoned") = config("");
+    host.changed.notify_one();
+    sleep(&sim, 10);
+    append(&host, &["x"], 7..=8);
+    sleep(&sim, 100);
+    let series = || r#"{__name__="x", job="a"}"#.to_owned();
+    // What waited when the reload came was for the receiver of that time.
+    assert_eq!(
+        before.times(),
+        BTreeMap::from([(series(), vec![1, 2, 3, 4])])
+    );
+    assert_eq!(after.times(), BTreeMap::from([(series(), vec![5, 6])]));
 }

@@ -51,6 +51,11 @@ pub trait ReceiveHost: Clone + Send + Sync + 'static {
     /// Lends the series store.
     fn with_metrics<R>(&self, visit: impl FnOnce(&mut Store) -> R) -> R;
 
+    /// Why the samples that were appended last may not survive the end of the process, though they are to; none where they do.
+    fn commit_error(&self) -> Option<String> {
+        None
+    }
+
     /// Lends the Pushgateway.
     fn with_pushgateway<R>(&self, visit: impl FnOnce(&mut Pushgateway) -> R) -> R;
 

@@ -65,6 +65,10 @@ async fn write<H: ReceiveHost>(State(host): State<H>, headers: HeaderMap, body: 
         "prometheus_remote_storage_samples_in_total",
         written.samples + written.histograms,
     );
+    if let Some(error) = host.commit_error() {
+        // They are in memory, so that they are the same when they come again.
+        return plain(StatusCode::INTERNAL_SERVER_ERROR, error);
+    }
     let mut response = if written.refused > 0 {
         plain(StatusCode::BAD_REQUEST, written.message)
     } else {

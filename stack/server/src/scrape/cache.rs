@@ -197,6 +197,14 @@ impl ScrapeCache {
         }
     }
 
+    /// Ends the series that told about the scrape itself.
+    pub(super) fn end_report(&mut self, target: &Labels, at_ms: i64, store: &mut Store) {
+        let names: Vec<&'static str> = self.report.keys().copied().collect();
+        for name in names {
+            self.report(name, target, at_ms, stale_nan(), store);
+        }
+    }
+
     fn append(&mut self, own: Pending, store: &mut Store) {
         let Some(cached) = self.entries.get_mut(own.entry).and_then(Option::as_mut) else {
             return;
@@ -317,6 +325,10 @@ impl Reading<'_> {
                 Some(labels) if !labels.is_empty() => {
                     if labels.metric_name().is_empty() {
                         return Err("missing metric name (__name__ label)".to_owned());
+                    }
+                    let validation = self.rules.config.metric_name_validation_scheme;
+                    if !validation.unwrap_or_default().allows(&labels) {
+                        return Err(format!("invalid metric name or label names: {labels}"));
                     }
                     check_limits(&labels, self.rules.config)?;
                     Some(Known {

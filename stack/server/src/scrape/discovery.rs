@@ -58,7 +58,7 @@ pub fn read_target_files(folder: &Path, pattern: &str) -> TargetFiles {
 }
 
 /// Reads the text of a target file: a list of `{targets: [..], labels: {..}}`, in JSON or YAML.
-pub(super) fn parse_target_file(text: &str) -> Result<Vec<StaticConfig>, String> {
+pub(crate) fn parse_target_file(text: &str) -> Result<Vec<StaticConfig>, String> {
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }

@@ -8,7 +8,7 @@ use gameday_wire::{CompressionError, gunzip};
 use http::{Request, Response, StatusCode, header};
 
 use super::scraper::ScrapeJob;
-use crate::config::ScrapeProtocol;
+use crate::config::{NameEscaping, ScrapeProtocol};
 
 /// The answer of a target, decompressed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Fetched {
     pub body: Bytes,
 }
 
+/// The failure of an answer that is larger than its limit.
+pub(super) const BODY_SIZE_EXCEEDED: &str = "body size limit exceeded";
 /// An answer without a limit of its own may be this large.
 const BODY_BYTES_MAX: usize = 256 << 20;
 /// Go's http.Client follows this many redirects.
@@ -75,7 +77,7 @@ fn request(
     authorization: Option<&str>,
 ) -> Result<Request<Bytes>, String> {
     let mut request = Request::get(url)
-        .header(header::ACCEPT, accept(&job.protocols))
+        .header(header::ACCEPT, accept(&job.protocols, job.escaping))
         .header(header::USER_AGENT, "gameday")
         .header(
             "X-Prometheus-Scrape-Timeout-Seconds",
@@ -93,11 +95,11 @@ fn request(
 }
 
 /// The Accept header: each protocol weighs less than the one before it (scrape, acceptHeader).
-fn accept(protocols: &[ScrapeProtocol]) -> String {
+fn accept(protocols: &[ScrapeProtocol], escaping: NameEscaping) -> String {
     let mut weight = PROTOCOLS + 1;
     let mut parts = Vec::with_capacity(protocols.len() + 1);
     for protocol in protocols {
-        parts.push(format!("{};q=0.{weight}", protocol.accept()));
+        parts.push(format!("{};q=0.{weight}", protocol.accept(escaping)));
         weight = weight.saturating_sub(1);
     }
     parts.push(format!("*/*;q=0.{weight}"));
@@ -136,7 +138,7 @@ fn body(job: &ScrapeJob, answer: Response<Bytes>) -> Result<Fetched, String> {
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned)
     };
-    let too_large = || "body size limit exceeded".to_owned();
+    let too_large = || BODY_SIZE_EXCEEDED.to_owned();
     let body = match text(header::CONTENT_ENCODING).as_deref() {
         Some("gzip") => gunzip(&raw, limit)
             .map(Bytes::from)

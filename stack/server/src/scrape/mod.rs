@@ -19,6 +19,7 @@ mod run;
 mod scraper;
 mod target;
 
+pub(crate) use discovery::parse_target_file;
 pub use discovery::{TargetFiles, read_target_files};
 pub use fetch::Fetched;
 pub use run::{ScrapeHost, run};

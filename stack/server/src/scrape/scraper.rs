@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gameday_metrics::Store;
-use gameday_signal::{Labels, MetricMetadata, Timestamp, stale_nan};
+use gameday_signal::{Labels, MetricMetadata, Timestamp};
 use gameday_wire::exposition::{Format, format_of};
 
 use super::cache::{Counts, Rules, ScrapeCache};
 use super::discovery::{Found, Outcome, TargetFiles, parse_target_file, target};
-use super::fetch::Fetched;
+use super::fetch::{BODY_SIZE_EXCEEDED, Fetched};
 use super::target::{ActiveTarget, DroppedTarget, Health, Target};
 use crate::config::{
-    HttpClientConfig, PrometheusConfig, ScrapeConfig, ScrapeProtocol, StaticConfig,
+    HttpClientConfig, NameEscaping, PrometheusConfig, ScrapeConfig, ScrapeProtocol, StaticConfig,
 };
 
 /// A scrape that ends this close behind its slot counts as on time (Prometheus' scrapeTimestampTolerance).
@@ -39,6 +39,8 @@ pub struct ScrapeJob {
     pub timeout: Duration,
     /// The formats asked for, the dearest first.
     pub protocols: Vec<ScrapeProtocol>,
+    /// How names are asked for that the classic grammar does not have.
+    pub escaping: NameEscaping,
     /// Ask for a compressed answer.
     pub enable_compression: bool,
     /// Go where the target sends us.
@@ -77,6 +79,8 @@ pub struct Scraper {
     targets: BTreeMap<u64, Target>,
     next_id: u64,
     dropped: Vec<DroppedTarget>,
+    /// By job.
+    dropped_counts: Vec<u64>,
     problems: Vec<String>,
     /// Jobs with more targets than their limit, with the words for it.
     over_limit: BTreeMap<usize, String>,
@@ -93,6 +97,7 @@ impl Scraper {
             targets: BTreeMap::new(),
             next_id: 0,
             dropped: Vec::new(),
+            dropped_counts: Vec::new(),
             problems: Vec::new(),
             over_limit: BTreeMap::new(),
             retired: Vec::new(),
@@ -167,6 +172,9 @@ impl Scraper {
                 url: target.found.url.clone(),
                 timeout: target.found.timeout,
                 protocols: config.scrape_protocols.clone(),
+                escaping: config
+                    .metric_name_escaping_scheme
+                    .unwrap_or(NameEscaping::AllowUtf8),
                 enable_compression: config.enable_compression,
                 follow_redirects: config.follow_redirects,
                 body_size_limit: config.body_size_limit,
@@ -206,6 +214,11 @@ impl Scraper {
             config,
             target: &target.found.labels,
         };
+        let body_bytes = match &answer {
+            Ok(fetched) => fetched.body.len() as f64,
+            Err(reason) if reason == BODY_SIZE_EXCEEDED => -1.0,
+            Err(_) => 0.0,
+        };
         let (counts, result) = match answer {
             Ok(fetched) => take(&mut target.cache, &fetched, rules, at_ms, store),
             Err(reason) => (Counts::default(), Err(reason)),
@@ -238,6 +251,20 @@ impl Scraper {
             let labels = &target.found.labels;
             target.cache.report(name, labels, at_ms, value, store);
         }
+        if config.extra_scrape_metrics != Some(true) {
+            return;
+        }
+        for (name, value) in [
+            ("scrape_timeout_seconds", target.found.timeout.as_secs_f64()),
+            (
+                "scrape_sample_limit",
+                config.sample_limit.unwrap_or_default() as f64,
+            ),
+            ("scrape_body_size_bytes", body_bytes),
+        ] {
+            let labels = &target.found.labels;
+            target.cache.report(name, labels, at_ms, value, store);
+        }
     }
 
     /// The targets, sorted by job and labels.
@@ -250,9 +277,14 @@ impl Scraper {
             .collect()
     }
 
-    /// The targets that relabelling dropped.
+    /// The targets that relabelling dropped, as many of each job as `keep_dropped_targets` says.
     pub fn dropped_targets(&self) -> &[DroppedTarget] {
         &self.dropped
+    }
+
+    /// How many targets of each job relabelling dropped.
+    pub fn dropped_counts(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.scrape_pools().zip(self.dropped_counts.iter().copied())
     }
 
     /// The names of the jobs, in the order of the configuration.
@@ -357,6 +389,7 @@ impl Scraper {
     /// The targets that the configuration and the files name.
     fn discover(&mut self) -> BTreeMap<(usize, Labels, String), Found> {
         self.dropped.clear();
+        self.dropped_counts.clear();
         self.problems.clear();
         self.over_limit.clear();
         let mut wanted: BTreeMap<(usize, Labels, String), Found> = BTreeMap::new();
@@ -370,7 +403,7 @@ impl Scraper {
                 .flat_map(|(path, groups)| {
                     groups.iter().map(move |group| (Some(path.as_str()), group))
                 });
-            let mut count = 0u64;
+            let (mut count, mut dropped) = (0u64, 0u64);
             for (file, group) in statics.chain(files) {
                 for address in &group.targets {
                     match target(config, address, &group.labels, file) {
@@ -379,16 +412,25 @@ impl Scraper {
                             let key = (job, found.labels.clone(), found.url.clone());
                             wanted.entry(key).or_insert(found);
                         }
-                        Outcome::Dropped(discovered_labels) => self.dropped.push(DroppedTarget {
-                            discovered_labels,
-                            scrape_pool: config.job_name.clone(),
-                        }),
+                        Outcome::Dropped(discovered_labels) => {
+                            dropped += 1;
+                            if config
+                                .keep_dropped_targets
+                                .is_none_or(|limit| dropped <= limit)
+                            {
+                                self.dropped.push(DroppedTarget {
+                                    discovered_labels,
+                                    scrape_pool: config.job_name.clone(),
+                                });
+                            }
+                        }
                         Outcome::Invalid(reason) => self
                             .problems
                             .push(format!("scrape pool {:?}: {reason}", config.job_name)),
                     }
                 }
             }
+            self.dropped_counts.push(dropped);
             if let Some(limit) = config.target_limit
                 && count > limit
             {
@@ -441,17 +483,7 @@ impl Scraper {
             if own.target.last_scrape.is_none() {
                 continue;
             }
-            for name in [
-                "up",
-                "scrape_duration_seconds",
-                "scrape_samples_scraped",
-                "scrape_samples_post_metric_relabeling",
-                "scrape_series_added",
-            ] {
-                own.target
-                    .cache
-                    .report(name, labels, at_ms, stale_nan(), store);
-            }
+            own.target.cache.end_report(labels, at_ms, store);
         }
     }
 }

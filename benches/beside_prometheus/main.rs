@@ -1,0 +1,85 @@
+//! Ours beside Prometheus: both as processes on loopback, with the same data over the same protocols.
+//!
+//! `cargo bench --bench beside_prometheus` runs every part; `-- queries`, `scrape`, `ready`, `replay` or `rules` runs one. Where the
+//! program `prometheus` is not installed, one line says so and ours runs alone. CPU time is the process's own, from /proc, which
+//! the load of other processes disturbs least; the quotient is ours by theirs.
+#![expect(clippy::print_stdout, reason = "the figures are the result")]
+
+mod data;
+mod process;
+mod queries;
+mod rules;
+mod scrape;
+mod start;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gameday_env::{Mode, Sim, SimConfig};
+use process::{Kind, installed};
+
+/// A part: its name and what runs it.
+type Part = (&'static str, fn(&Sim, &[Kind]));
+
+const PARTS: &[Part] = &[
+    ("ready", start::ready),
+    ("queries", queries::run),
+    ("scrape", scrape::run),
+    ("replay", start::replay),
+    ("rules", rules::run),
+];
+
+fn main() {
+    // cargo adds `--bench`.
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
+    let sim = Sim::new(&SimConfig {
+        mode: Mode::Real,
+        seed: 1,
+        watchdog: Duration::MAX,
+    })
+    .expect("the operating system grants a runtime");
+    let kinds: &[Kind] = if installed() {
+        &[Kind::Gameday, Kind::Prometheus]
+    } else {
+        println!("prometheus is not installed: ours runs alone");
+        &[Kind::Gameday]
+    };
+    for (name, run) in PARTS {
+        if wanted.is_empty() || wanted.iter().any(|own| own == name) {
+            println!("{name}:");
+            run(&sim, kinds);
+        }
+    }
+}
+
+/// A folder of this bench that is empty.
+fn fresh_folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join("beside-prometheus")
+        .join(name);
+    // It is not there the first time.
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("the bench can write into the target folder");
+    folder
+}
+
+/// Prints a figure of both, theirs and the quotient where there is one.
+fn compare(what: &str, unit: &str, figures: &[f64]) {
+    match figures {
+        [ours, theirs] => println!(
+            "  {what:<66} {ours:>9.2} {unit:<3} prometheus {theirs:>9.2} {unit:<3} quotient {:.2}",
+            ours / theirs
+        ),
+        [ours] => println!("  {what:<66} {ours:>9.2} {unit}"),
+        _ => {}
+    }
+}
+
+/// The middle one.
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
