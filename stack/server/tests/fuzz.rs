@@ -305,7 +305,7 @@ const TARGETS: &[Target] = &[
 ];
 
 /// Cases of a target where nothing else is asked for.
-const CASES: u64 = 400;
+const CASES: u64 = 1_000;
 const BYTES_MAX: usize = 4096;
 /// Cases that are kept to be changed further.
 const KEPT_MAX: usize = 200;

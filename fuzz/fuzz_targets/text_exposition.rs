@@ -1,0 +1,7 @@
+#![no_main]
+
+#[path = "../targets/metrics.rs"]
+#[expect(dead_code, reason = "each program runs one of the targets")]
+mod metrics;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| metrics::text_exposition(data));
