@@ -75,3 +75,29 @@ Feature: Failed deploy
     Then alert "DeliveryUnknown" should resolve within 2 minutes
     And receiver "slack" should be told that it is resolved, with its duration
     And no other alert should have fired
+
+  Scenario: the pipeline itself pushes what became of a deployment
+    Given 5 changes went live in the last 5 days
+    And the stack is quiet for 10 minutes
+    When the pipeline replaces the metrics of "job/deploy/environment/production" with
+      | deployment_success          | 0   |
+      | deployment_duration_seconds | 312 |
+    # Scraped within 15 seconds, and the alert holds for a minute.
+    Then alert "DeploymentFailed" should be firing within 1 minute 45 seconds with
+      | severity    | warning    |
+      | environment | production |
+    And receiver "slack" should be notified of it once within 1 minute, with its value, dashboard and runbook
+    And the query 'time() - push_time_seconds{job="deploy"}' should fall below 300 within 15 seconds
+    # POST leaves alone what it does not name, PUT does not.
+    When the pipeline adds to the metrics of "job/deploy/environment/production"
+      | deployment_success | 1 |
+    Then alert "DeploymentFailed" should resolve within 1 minute
+    And receiver "slack" should be told that it is resolved, with its duration
+    And the query 'deployment_duration_seconds' should exceed 300 within 15 seconds
+    When the pipeline replaces the metrics of "job/deploy/environment/production" with
+      | deployment_success | 1 |
+    Then the query 'absent(deployment_duration_seconds)' should exceed 0 within 30 seconds
+    And the query 'deployment_success' should exceed 0 within 15 seconds
+    When the pipeline deletes the metrics of "job/deploy/environment/production"
+    Then the query 'absent(deployment_success)' should exceed 0 within 30 seconds
+    And no other alert should have fired

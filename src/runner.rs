@@ -314,6 +314,10 @@ fn play_step(world: &mut World, step: &gherkin::Step) -> Result<(), String> {
         }
         None => Err(StepError::invalid("nobody knows this step")),
     };
+    let outcome = match (outcome, &world.game) {
+        (Err(error), Some(game)) => Err(game.on_busy_machine(error)),
+        (outcome, _) => outcome,
+    };
     // The step that starts the game begins with it.
     let started = if started == Timestamp::EPOCH {
         world.now()
@@ -370,7 +374,8 @@ fn write_down(
     let aborted = world.game.as_ref().is_some_and(|game| game.aborted());
     if let Some(game) = &mut world.game {
         if error.is_none() {
-            error = game.closing_error();
+            let closing = game.closing_error();
+            error = closing.map(|error| game.on_busy_machine(error));
         }
         game.close(&mut record);
     }

@@ -104,6 +104,128 @@ fn nothing_passes_by_accident() {
     );
 }
 
+/// What cannot be done to a service, a silence or a pipeline is told as a mistake of the feature, and leaves no fault behind.
+#[test]
+fn impossible_steps_are_refused() {
+    let project = Project::new("impossible");
+    for (steps, expected) in [
+        (
+            &["When service \"chekout\" crashes"][..],
+            "did you mean \"checkout\"?",
+        ),
+        (
+            &["When service \"checkout\" is restarted"],
+            "only what has crashed can be restarted",
+        ),
+        (
+            &[
+                "When service \"users\" crashes",
+                "And service \"users\" crashes",
+            ],
+            "service \"users\" is not running",
+        ),
+        (
+            &[
+                "When fault \"slow\" is injected",
+                "And service \"checkout\" crashes",
+            ],
+            "fault \"slow\" is in force in checkout: clear it before the crash",
+        ),
+        (
+            &["When fault \"slow\" is cleared"],
+            "fault \"slow\" is not in force",
+        ),
+        (
+            &[
+                "When fault \"slow\" is injected",
+                "And fault \"slow\" is injected",
+            ],
+            "fault \"slow\" is already in force",
+        ),
+        (&["When the silence ends"], "no silence is in force"),
+        (
+            &["When every alert is silenced for 1 hour with"],
+            "a table of labels says what is silenced",
+        ),
+        (
+            &["When a pipeline run fails"],
+            "this game day has no pipeline",
+        ),
+        (
+            &["When the API of the pipeline answers 700 for 1 hour"],
+            "700 is no HTTP status",
+        ),
+        (
+            &[
+                "Then receiver \"slakc\" should not be notified of alert \"ServiceDown\" for 1 minute",
+            ],
+            "did you mean \"slack\"?",
+        ),
+    ] {
+        let lines: String = steps.iter().map(|step| format!("    {step}\n")).collect();
+        project.write("features/small.feature", &format!("{FEATURE}{lines}"));
+        check(&project, &["run", "small"], 3, &[expected]);
+    }
+}
+
+/// A service that crashes and is restarted, and one that hangs until its fault is cleared, are as they were.
+#[test]
+fn what_crashed_or_hung_works_again() {
+    let project = Project::new("crash");
+    let scenario = SCENARIO.replace("type: latency", "type: hang");
+    let scenario = scenario.replace("    with: {latency: 1s, target: database}\n", "");
+    project.write("scenarios/small/scenario.yaml", &scenario);
+    let steps = "    When service \"checkout\" crashes
+    Then the query 'up{instance=\"checkout:8080\"}' should fall below 1 within 20 seconds
+    When service \"checkout\" is restarted
+    Then the query 'up' should exceed 0 within 20 seconds
+    When fault \"slow\" is injected
+    Then the query 'up{instance=\"checkout:8080\"}' should fall below 1 within 30 seconds
+    When fault \"slow\" is cleared
+    Then the query 'up' should exceed 0 within 20 seconds
+    And the query 'min(rate(http_requests_total{service=\"checkout\", status_code=\"200\"}[1m]))' should exceed 0 within 2 minutes
+    And no alert should have fired\n";
+    project.write("features/small.feature", &format!("{FEATURE}{steps}"));
+    check(&project, &["run", "small"], 0, &["held"]);
+}
+
+/// Faults of receivers are checked as those of services are.
+#[test]
+fn faults_of_receivers_are_checked() {
+    let project = Project::new("receivers");
+    let fault = |of: &str| {
+        let text = format!("{SCENARIO}  lost:\n    lease: 10m\n{of}");
+        project.write("scenarios/small/scenario.yaml", &text);
+    };
+    for (of, expected) in [
+        (
+            "    type: receiver_down\n    receiver: slakc\n",
+            "no receiver is called \"slakc\" in alertmanager.yml",
+        ),
+        (
+            "    type: receiver_error\n    receiver: slack\n    with: {status_code: 200}\n",
+            "fault \"lost\": status_code: 200 does not fit",
+        ),
+        (
+            "    type: hang\n    receiver: slack\n",
+            "\"hang\" is a fault of services, not of receivers",
+        ),
+        (
+            "    type: receiver_down\n    service: checkout\n",
+            "unknown kind of fault \"receiver_down\"",
+        ),
+        (
+            "    type: receiver_down\n",
+            "must name either a service or a receiver",
+        ),
+    ] {
+        fault(of);
+        check(&project, &["check"], 3, &[expected]);
+    }
+    fault("    type: receiver_down\n    receiver: slack\n");
+    check(&project, &["check"], 0, &["0 errors"]);
+}
+
 #[test]
 fn slips_get_the_nearest_names() {
     let project = Project::new("slips");

@@ -87,6 +87,9 @@ struct Options {
     /// Serve the node exporter of the host too [default: <name>:9100]
     #[arg(long, value_name = "HOST:PORT", requires = "role", num_args = 0..=1, default_missing_value = "")]
     node_exporter: Option<String>,
+    /// The node exporter shows this process's slice of the machine, and not the whole machine.
+    #[arg(long)]
+    host_slice: bool,
     /// End when standard input is closed, that is, when the parent process has gone.
     #[arg(long)]
     with_parent: bool,
@@ -275,6 +278,7 @@ fn config_of(options: &Options, role: Role) -> Result<ServiceConfig, String> {
     config.flush_interval = options.flush_interval;
     config.sampling_ratio = options.sampling_ratio;
     config.log_level = options.log_level;
+    config.host_slice = options.host_slice;
     config.access_log_every = options.access_log_every;
     config.database.clone_from(&options.database);
     config.limits = HostLimits {

@@ -31,6 +31,8 @@ pub struct ServiceConfig {
     pub sampling_ratio: f64,
     /// Log lines below this level are not written.
     pub log_level: Level,
+    /// Whether the node exporter shows the process's slice of the machine in real time, and not the whole machine.
+    pub host_slice: bool,
     /// Of the INFO lines of ordinary requests, every so manieth is written (1 = all, 0 = none).
     pub access_log_every: u32,
     /// Requests that take longer are logged as WARN.
@@ -151,6 +153,7 @@ impl ServiceConfig {
             flush_interval: Duration::from_secs(1),
             sampling_ratio: 1.0,
             log_level: Level::Info,
+            host_slice: false,
             access_log_every: 1,
             slow_over: Duration::from_millis(500),
             database: None,

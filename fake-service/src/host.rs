@@ -14,6 +14,9 @@
 //!                core half of the time, so its own work takes twice as long
 //! ```
 //!
+//! In real time the host is the process's slice of the machine, as a container shows it: cpu(t) and memory(t) have what the process
+//! really used, pressure included, in the place of the model's requests and squeezes. What else runs on the machine does not show.
+//!
 //! Counters are the exact integrals of these functions, so `rate()` over any window gives them back.
 
 use std::collections::BTreeMap;
@@ -94,6 +97,8 @@ pub(crate) enum Resource {
 pub(crate) struct Host {
     env: Env,
     limits: HostLimits,
+    /// Whether this process runs on it: where it does in real time, what it uses is measured.
+    occupied: bool,
     state: Mutex<State>,
 }
 
@@ -174,6 +179,7 @@ impl Host {
         Self {
             env: env.clone(),
             limits,
+            occupied: true,
             state: Mutex::new(State {
                 booted: now,
                 accrued: now,
@@ -188,6 +194,14 @@ impl Host {
                 load_averages: [BASE_CPU * limits.cpu_cores; 3],
                 averaged: (now, 0.0),
             }),
+        }
+    }
+
+    /// The host of `env` after its service has crashed: only the machine itself is left.
+    pub(crate) fn vacant(env: &Env, limits: HostLimits) -> Self {
+        Self {
+            occupied: false,
+            ..Self::new(env, limits)
         }
     }
 
@@ -299,7 +313,7 @@ impl Host {
         }
     }
 
-    /// The whole model now.
+    /// The whole host now.
     pub(crate) fn snapshot(&self) -> Snapshot {
         let now = self.env.now();
         let limits = self.limits;
@@ -316,11 +330,20 @@ impl Host {
         let squeezed_secs = state.squeezed_secs + running;
         let base_cores = BASE_CPU * limits.cpu_cores;
         let busy_cores = (base_cores + state.load + squeezed_cores).min(limits.cpu_cores);
-        let busy_secs = (base_cores * uptime_secs + state.work_secs + squeezed_secs)
-            .min(limits.cpu_cores * uptime_secs);
+        let measured = self.occupied && !self.env.is_virtual();
+        let process = measured.then(procfs::own_process).flatten();
+        let used_secs = match &process {
+            Some(process) => process.cpu_seconds,
+            None => state.work_secs + squeezed_secs,
+        };
+        let busy_secs = (base_cores * uptime_secs + used_secs).min(limits.cpu_cores * uptime_secs);
         state.average(now, busy_secs);
-        let memory =
-            f64::from(state.in_flight) * REQUEST_BYTES + state.squeezed(Resource::Memory, now);
+        let memory = match &process {
+            Some(process) => process.resident_bytes as f64,
+            None => {
+                f64::from(state.in_flight) * REQUEST_BYTES + state.squeezed(Resource::Memory, now)
+            }
+        };
         let disk = state.requests as f64 * LOGGED_BYTES + state.squeezed(Resource::Disk, now);
         Snapshot {
             booted: state.booted,

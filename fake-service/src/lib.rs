@@ -49,5 +49,5 @@ pub use faults::{
     Ended, EndedBy, FAULTS, FaultError, FaultKind, FaultSpec, FaultState, Setting, Settings,
     Surroundings,
 };
-pub use service::{Error, Service, start};
+pub use service::{Error, Service, export_vacant_node, start};
 pub use topology::{Endpoint, Role, RoleError};

@@ -1,4 +1,5 @@
-//! The node exporter of a service's host, at `<host>:9100/metrics`: the machine in real time, the model in virtual time.
+//! The node exporter of a service's host, at `<host>:9100/metrics`: the machine in real time, the model in virtual time; in game days on
+//! the real clock, the process's slice of the machine, so that what else runs there raises no alert.
 //!
 //! One file system is the service's own in both: its data volume, which `disk_pressure` fills, as `/var/lib/<host>`.
 
@@ -22,12 +23,14 @@ use crate::reply::{self, ReplyBody};
 pub(crate) struct NodeExporter {
     env: Env,
     host: Arc<Host>,
+    /// The slice of the process, and not the whole machine.
+    slice: bool,
 }
 
 impl NodeExporter {
-    pub(crate) fn new(env: &Env, host: Arc<Host>) -> Self {
+    pub(crate) fn new(env: &Env, host: Arc<Host>, slice: bool) -> Self {
         let env = env.clone();
-        Self { env, host }
+        Self { env, host, slice }
     }
 
     /// The exposition now, in the text format 0.0.4.
@@ -38,7 +41,7 @@ impl NodeExporter {
             node_model::data_mountpoint(host),
             node_model::data_volume(&snapshot),
         );
-        let source = if self.env.is_virtual() {
+        let source = if self.slice || self.env.is_virtual() {
             let root = ("/".to_owned(), node_model::root_volume());
             let files = node_model::files(host, &snapshot);
             Source::modelled(now, files, BTreeMap::from([root, data]))
@@ -111,7 +114,7 @@ mod tests {
         let sim = virtual_sim();
         let env = sim.env().clone();
         let host = Arc::new(Host::new(&env, HostLimits::default()));
-        let (modelled, modelled_labels) = shape(&NodeExporter::new(&env, host).expose());
+        let (modelled, modelled_labels) = shape(&NodeExporter::new(&env, host, false).expose());
         for name in [
             "node_cpu_seconds_total",
             "node_memory_MemAvailable_bytes",
@@ -152,7 +155,7 @@ mod tests {
         sim.block_on(async {
             let limits = HostLimits::default();
             let host = Arc::new(Host::new(&env, limits));
-            let exporter = NodeExporter::new(&env, Arc::clone(&host));
+            let exporter = NodeExporter::new(&env, Arc::clone(&host), false);
             let memory = limits.memory_bytes as f64 * 0.65;
             let disk = limits.disk_bytes as f64 * 0.5;
             let _squeezed = (

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gameday_env::{Address, Env, HttpClient, NetError, ServeOptions, serve};
 
-use crate::config::{ServiceConfig, Upstream};
+use crate::config::{HostLimits, ServiceConfig, Upstream};
 use crate::database::Database;
 use crate::faults::{FaultError, FaultSpec, FaultState, FaultTable, Ground, Surroundings};
 use crate::host::Host;
@@ -105,6 +105,28 @@ pub async fn start(env: &Env, config: ServiceConfig) -> Result<Service, Error> {
 /// How long a graceful stop waits for the telemetry to be taken.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
+/// Serves the node exporter of a machine whose service is gone, as tasks of the host of `env`, until the host crashes or the service
+/// starts again; over TCP, the socket it got.
+///
+/// # Errors
+/// Where the address is taken or cannot be bound.
+pub async fn export_vacant_node(
+    env: &Env,
+    address: &Address,
+    limits: HostLimits,
+) -> Result<Option<SocketAddr>, Error> {
+    let listener = env.listen(address).await?;
+    let socket = listener.socket();
+    let host = Arc::new(Host::vacant(env, limits));
+    serve(
+        env,
+        listener,
+        NodeExporter::new(env, host, true),
+        ServeOptions::default(),
+    );
+    Ok(socket)
+}
+
 impl Service {
     /// Its configuration.
     pub fn config(&self) -> &ServiceConfig {
@@ -152,7 +174,8 @@ impl Service {
         let env = &self.inner.env;
         let listener = env.listen(address).await?;
         let socket = listener.socket();
-        let exporter = NodeExporter::new(env, Arc::clone(&self.inner.host));
+        let slice = self.inner.config.host_slice;
+        let exporter = NodeExporter::new(env, Arc::clone(&self.inner.host), slice);
         serve(env, listener, exporter, ServeOptions::default());
         Ok(socket)
     }

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use gameday_exporters::github::{NewMisbehaviour, Outcome, ROLLBACK};
 use gameday_signal::{EventKind, format_duration};
+use http::{Method, Request};
 
 use super::Game;
+use crate::failure::Failure;
 use crate::target::{PIPELINE, PIPELINE_RUN, push_of};
 use crate::world::StepError;
 
@@ -133,6 +136,35 @@ impl Game {
         Ok(())
     }
 
+    /// Pushes to a group of the Pushgateway, `job/deploy/environment/production`.
+    ///
+    /// # Errors
+    /// Where it cannot be reached, or refuses what is pushed (with its words).
+    pub fn push(&mut self, method: Method, group: &str, body: String) -> Result<(), StepError> {
+        let url = format!(
+            "http://{}/metrics/{group}",
+            self.stack.addresses().pushgateway
+        );
+        let request = Request::builder()
+            .method(method)
+            .uri(&url)
+            .header("content-type", "text/plain; version=0.0.4")
+            .body(Bytes::from(body))
+            .map_err(|error| StepError::invalid(format!("{url}: {error}")))?;
+        let client = self.env().on("pipeline").http_client();
+        let answer = self.run(client.send(request, PUSH_TIMEOUT))?;
+        let answer = answer.map_err(|error| Failure::target(error.to_string()))?;
+        if !answer.status().is_success() {
+            let words = String::from_utf8_lossy(answer.body()).trim().to_owned();
+            return Err(StepError::invalid(format!(
+                "the Pushgateway answered {}: {words}",
+                answer.status()
+            )));
+        }
+        self.acted_at = self.now();
+        Ok(())
+    }
+
     fn note_deployed(&self, sha: &str, outcome: &str) {
         let repository = self.scenario.settings.exporters.dora.clone();
         self.env().record(EventKind::Deployed {
@@ -143,5 +175,7 @@ impl Game {
     }
 }
 
+/// The Pushgateway answers from memory.
+const PUSH_TIMEOUT: Duration = Duration::from_secs(10);
 /// Characters of a commit that people read.
 const SHA_SHOWN: usize = 7;

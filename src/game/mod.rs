@@ -25,11 +25,12 @@ use gameday_env::{Env, Mode, Sim, SimConfig};
 use gameday_server::{NotifyMode, Stack, StackFiles, StackOptions};
 use gameday_signal::{Event, EventKind, Labels, Timestamp};
 
+use crate::failure::FailureKind;
 use crate::faults::FaultGuard;
 use crate::load::{Load, Window};
 use crate::receivers::Receivers;
 use crate::scenario::Scenario;
-use crate::target::{Exporters, Target};
+use crate::target::{Exporters, MachineLoad, Target};
 use crate::timeline::DrillDown;
 use crate::verify::{ActiveAlert, AlertRule, ApiAddresses, Apis, ManagedAlert, VectorSample};
 use crate::world::{ClockChoice, RunOptions, StepError};
@@ -55,6 +56,8 @@ pub struct Game {
     drill_downs: Vec<DrillDown>,
     /// The silences that steps began.
     silences: Vec<String>,
+    /// What else runs on this machine; none in virtual time, which does not feel it.
+    machine: Option<MachineLoad>,
     flags: Flags,
     /// When the last `When` ended: the limits of the following steps count from here.
     acted_at: Timestamp,
@@ -89,6 +92,8 @@ pub struct EarliestFiring {
 const WATCHDOG: Duration = Duration::from_secs(60);
 /// On the compressed real clock answers take as long as ever, so every limit gets this much more.
 const COMPRESSED_GRACE: Duration = Duration::from_millis(3500);
+/// Above this share of the machine's processor time, taken by others, what fails on the real clock may be their doing.
+const FOREIGN_MAX: f64 = 0.35;
 /// On the real clock the machine itself takes time.
 const REAL_GRACE: Duration = Duration::from_secs(2);
 
@@ -137,6 +142,10 @@ impl Game {
             focus: None,
             drill_downs: Vec::new(),
             silences: Vec::new(),
+            machine: match options.clock {
+                ClockChoice::Virtual => None,
+                ClockChoice::Real => MachineLoad::start(),
+            },
             flags,
             acted_at: now,
             started: now,
@@ -250,6 +259,30 @@ impl Game {
     /// Whether an abort condition held or the user ended the run.
     pub fn aborted(&self) -> bool {
         self.flags.aborted().is_some() || self.flags.interrupted()
+    }
+
+    /// Makes a failed assertion, or an answer that did not come, inconclusive where the machine was busy with other work: on the real clock that delays scrapes,
+    /// evaluations and answers, and a pressure that has to share reaches no threshold. It never makes anything pass.
+    pub fn on_busy_machine(&self, error: StepError) -> StepError {
+        let share = self.machine.as_ref().and_then(MachineLoad::foreign_share);
+        match share {
+            Some(share)
+                if share > FOREIGN_MAX
+                    && matches!(error.kind, FailureKind::Assertion | FailureKind::Target) =>
+            {
+                let observed = format!(
+                    "{}; other work took {:.0} % of this machine's processors meanwhile",
+                    error.observed,
+                    share * 100.0
+                );
+                StepError {
+                    kind: FailureKind::Inconclusive,
+                    observed,
+                    ..error
+                }
+            }
+            _ => error,
+        }
     }
 
     /// Why a scenario whose steps all passed has still proven nothing, or shown something bad.

@@ -1,6 +1,7 @@
 //! Steps that crash and restart services and send changes through the pipeline.
 
 use gameday_exporters::github::Outcome;
+use http::Method;
 
 use super::{Arguments, StepDef, StepKind};
 use crate::world::{StepError, World};
@@ -62,6 +63,27 @@ pub(super) const STEPS: &[StepDef] = &[
         doc: "It answers as ever.",
         play: api_mends,
     },
+    StepDef {
+        kind: StepKind::When,
+        pattern: "the pipeline replaces the metrics of {string} with",
+        example: "the pipeline replaces the metrics of \"job/deploy/environment/production\" with",
+        doc: "PUT to the Pushgateway: the group has the metrics of the table (| deployment_success | 0 |) and no other.",
+        play: replaces,
+    },
+    StepDef {
+        kind: StepKind::When,
+        pattern: "the pipeline adds to the metrics of {string}",
+        example: "the pipeline adds to the metrics of \"job/deploy/environment/production\"",
+        doc: "POST to the Pushgateway: the metrics of the table replace those of their names, the others of the group stay.",
+        play: adds,
+    },
+    StepDef {
+        kind: StepKind::When,
+        pattern: "the pipeline deletes the metrics of {string}",
+        example: "the pipeline deletes the metrics of \"job/deploy/environment/production\"",
+        doc: "DELETE to the Pushgateway: the group is gone.",
+        play: deletes,
+    },
 ];
 
 fn crash(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
@@ -118,4 +140,33 @@ fn api_breaks(world: &mut World, arguments: &Arguments) -> Result<String, StepEr
 fn api_mends(world: &mut World, _: &Arguments) -> Result<String, StepError> {
     world.game()?.mend_pipeline_api()?;
     Ok("it answers".to_owned())
+}
+
+fn replaces(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
+    push(world, arguments, Method::PUT)
+}
+
+fn adds(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
+    push(world, arguments, Method::POST)
+}
+
+fn deletes(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
+    let group = arguments.text(0);
+    world.game()?.push(Method::DELETE, group, String::new())?;
+    Ok(format!("{group} is gone"))
+}
+
+fn push(world: &mut World, arguments: &Arguments, method: Method) -> Result<String, StepError> {
+    let rows = arguments.pairs();
+    if rows.is_empty() {
+        return Err(StepError::invalid(
+            "a table names the metrics: | deployment_success | 0 |",
+        ));
+    }
+    let lines: String = rows
+        .iter()
+        .map(|(series, value)| format!("{series} {value}\n"))
+        .collect();
+    world.game()?.push(method, arguments.text(0), lines)?;
+    Ok(format!("{} metrics pushed", rows.len()))
 }

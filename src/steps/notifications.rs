@@ -261,7 +261,8 @@ fn count(world: &mut World, arguments: &Arguments) -> Result<String, StepError> 
     game.check_receiver(receiver)?;
     let got = game.messages_to(receiver).len();
     if got as f64 == wanted {
-        Ok(format!("{got} messages"))
+        let plural = if got == 1 { "" } else { "s" };
+        Ok(format!("{got} message{plural}"))
     } else {
         Err(StepError::failed(
             format!("{wanted} messages to {receiver}"),

@@ -42,8 +42,12 @@ impl Exporters {
         if let Some(file) = &settings.blackbox {
             let path = scenario.dir.join(file);
             let text = read_limited(&path, BLACKBOX_BYTES_MAX)?;
-            let config = blackbox::Config::parse(&path.display().to_string(), &text)
+            let mut config = blackbox::Config::parse(&path.display().to_string(), &text)
                 .map_err(|error| Failure::scenario(error.to_string()))?;
+            if let Some(divisor) = compress {
+                // Scrape time-outs are divided as well: the whole offset would leave nothing of them.
+                config.timeout_offset /= divisor;
+            }
             let address = Address::new("blackbox", blackbox::PORT);
             let started = blackbox::start(&env.on("blackbox"), &address, config).await;
             started.map_err(failed)?;

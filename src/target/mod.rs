@@ -1,6 +1,7 @@
 //! The system under test: the services of the topology, as tasks in virtual time and as child processes on the real clock.
 
 mod exporters;
+mod machine;
 mod processes;
 
 use std::path::Path;
@@ -15,6 +16,7 @@ use crate::scenario::Scenario;
 use crate::world::{ClockChoice, RunOptions};
 
 pub use exporters::{Exporters, PIPELINE, PIPELINE_RUN, push_of};
+pub use machine::MachineLoad;
 pub use processes::Processes;
 
 /// How long tasks that were ended may take to let go of their addresses.
@@ -90,7 +92,7 @@ impl Target {
                 // The tasks of the node exporter were among those of the host; the machine itself has not crashed.
                 export_node(&service).await?;
             }
-            Kind::Processes(processes) => processes.crash(name).await?,
+            Kind::Processes(processes) => processes.crash(&self.env, name).await?,
         }
         self.record(name, "crashed");
         Ok(())

@@ -22,6 +22,8 @@ struct Running {
     child: Child,
 }
 
+/// How long tasks that were ended may take to let go of their ports.
+const LETTING_GO: Duration = Duration::from_millis(20);
 /// How long a service may take to say that it is ready.
 const READY_LIMIT: Duration = Duration::from_secs(20);
 /// On a compressed clock telemetry is sent more often, but not in a busy loop.
@@ -47,12 +49,25 @@ impl Processes {
     }
 
     /// Kills one of them.
-    pub(super) async fn crash(&mut self, name: &str) -> Result<(), Failure> {
+    pub(super) async fn crash(&mut self, env: &Env, name: &str) -> Result<(), Failure> {
         let index = self.children.iter().position(|own| own.name == name);
         let index =
             index.ok_or_else(|| Failure::scenario(format!("service {name:?} is not running")))?;
         let mut running = self.children.remove(index);
         running.child.kill().await;
+        // The node exporter was a part of the process; the machine itself has not crashed.
+        let limits = self.configs.iter().find(|config| config.name == name);
+        let limits = limits.map(|config| config.limits).unwrap_or_default();
+        let address = Address::new(name, NODE_EXPORTER_PORT);
+        let exported = fake_service::export_vacant_node(&env.on(name), &address, limits).await;
+        let socket = exported.map_err(|error| {
+            Failure::target(format!(
+                "cannot start the node exporter of {name:?}: {error}"
+            ))
+        })?;
+        if let Some(socket) = socket {
+            env.net().assign(&address, socket);
+        }
         Ok(())
     }
 
@@ -70,6 +85,9 @@ impl Processes {
                 "service {name:?} is running: only what has crashed can be restarted"
             )));
         };
+        // The stand-in of its node exporter lets go of the port.
+        env.crash(name);
+        env.clock().sleep(LETTING_GO).await;
         let child = start_child(env, config, options).await?;
         let name = name.to_owned();
         self.children.push(Running { name, child });
@@ -145,6 +163,7 @@ fn arguments(env: &Env, config: &ServiceConfig, options: &RunOptions) -> Vec<Str
         config.access_log_every.to_string(),
         "--log-level".to_owned(),
         config.log_level.as_str().to_owned(),
+        "--host-slice".to_owned(),
         "--with-parent".to_owned(),
     ];
     // One that is started again listens where its callers know it.

@@ -239,6 +239,12 @@ impl ScenarioView {
 }
 
 fn figures(incident: &Incident) -> Vec<FigureView> {
+    // Without an objective nothing tells when users were served well again.
+    let has_objective = incident.slo.is_some();
+    let missing = |name: &str| match name {
+        "time to restore" | "reset" if !has_objective => "no objective",
+        _ => "not reached",
+    };
     let mut figures: Vec<FigureView> = incident
         .measures
         .times_ms()
@@ -246,7 +252,7 @@ fn figures(incident: &Incident) -> Vec<FigureView> {
         .map(|(name, definition, ms)| FigureView {
             name: name.to_owned(),
             definition: definition.replace('-', "−"),
-            value: ms.map_or_else(|| "not reached".to_owned(), text::rounded_ms),
+            value: ms.map_or_else(|| missing(name).to_owned(), text::rounded_ms),
             reached: ms.is_some(),
         })
         .collect();
@@ -255,7 +261,14 @@ fn figures(incident: &Incident) -> Vec<FigureView> {
         name: "error budget burnt".to_owned(),
         definition: "t1 to t9".to_owned(),
         value: burnt.map_or_else(
-            || "not known".to_owned(),
+            || {
+                if has_objective {
+                    "not known"
+                } else {
+                    "no objective"
+                }
+                .to_owned()
+            },
             |burnt| text::with_unit(burnt, "ratio"),
         ),
         reached: burnt.is_some(),

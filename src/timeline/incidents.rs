@@ -55,9 +55,14 @@ impl Incident {
         self.labels.value_of("alertname")
     }
 
-    /// Whether nobody need look at it: nobody expected it, and it never fired.
+    /// Whether nobody need look at it: it never fired, and nobody expected it or it passed before anything was broken.
     pub(super) fn minor(&self) -> bool {
-        self.expectation != Expectation::Expected && !self.fired()
+        self.passed_by() || (self.expectation != Expectation::Expected && !self.fired())
+    }
+
+    /// Whether it was pending for a while, without a fault and without firing.
+    fn passed_by(&self) -> bool {
+        !self.fired() && self.dropped.is_some() && self.fault.is_none()
     }
 
     /// Whether the alert fired.
@@ -75,7 +80,9 @@ pub fn incidents(scenario: &ScenarioRecord) -> Vec<Incident> {
         .map(|episode| assemble(scenario, &index, episode))
         .collect();
     for alert in &scenario.alerts {
-        let came = found.iter().any(|own| alert.covers(&own.labels));
+        let came = found
+            .iter()
+            .any(|own| alert.covers(&own.labels) && !own.passed_by());
         if alert.expectation == Expectation::Expected && !came {
             let labels = alert.labels.with("alertname", &alert.name);
             found.push(assemble(scenario, &index, Episode::new(labels)));
@@ -215,7 +222,7 @@ fn assemble(scenario: &ScenarioRecord, index: &Index<'_>, episode: Episode<'_>) 
         annotations: episode.annotations.cloned().unwrap_or_else(Labels::empty),
         value: episode.value,
         expectation: alert.map_or(Expectation::Unexpected, |alert| alert.expectation),
-        fault: fault.map(|(_, name)| name.to_owned()),
+        fault: fault.map(|(_, name)| name.clone()),
         slo: slo.map(str::to_owned),
         muted: index.muted(&episode),
         dropped: episode.dropped,
@@ -230,8 +237,9 @@ fn assemble(scenario: &ScenarioRecord, index: &Index<'_>, episode: Episode<'_>) 
 /// The journal by what its entries say, each list in the order of time, so that an incident looks at few of them.
 #[derive(Default)]
 struct Index<'a> {
-    injected: Vec<(Mark, &'a str)>,
-    /// Faults that a step cleared, and versions that were rolled back.
+    /// What was broken: faults, services that crashed, changes that failed.
+    injected: Vec<(Mark, String)>,
+    /// Faults that a step cleared, services that were restarted and versions that were rolled back.
     mitigated: Vec<&'a Event>,
     /// First bad events, breaches and recoveries, and the injections between them.
     slis: Vec<&'a Event>,
@@ -257,8 +265,20 @@ impl<'a> Index<'a> {
     fn add(&mut self, event: &'a Event) {
         match &event.kind {
             EventKind::FaultInjected { fault, .. } => {
-                self.injected.push((Mark::of(event), fault));
+                self.injected.push((Mark::of(event), fault.clone()));
                 self.slis.push(event);
+            }
+            EventKind::ServiceChanged { service, state, .. } if state == "crashed" => {
+                let what = format!("crash of {service}");
+                self.injected.push((Mark::of(event), what));
+                self.slis.push(event);
+            }
+            EventKind::ServiceChanged { state, .. } if state == "restarted" => {
+                self.mitigated.push(event);
+            }
+            EventKind::Deployed { outcome, .. } if outcome == "failure" => {
+                let what = "change that failed".to_owned();
+                self.injected.push((Mark::of(event), what));
             }
             EventKind::FaultCleared { end, .. } if *end == FaultEnd::Cleared => {
                 self.mitigated.push(event);
@@ -292,24 +312,24 @@ impl<'a> Index<'a> {
 
     /// The fault behind an episode: the last one injected before the alert was first seen; the first fault of all for an
     /// alert that was never seen.
-    fn fault_of(&self, episode: &Episode<'_>) -> Option<(Mark, &'a str)> {
+    fn fault_of(&self, episode: &Episode<'_>) -> Option<&(Mark, String)> {
         let Some(seen) = episode.first_seen() else {
-            return self.injected.first().copied();
+            return self.injected.first();
         };
         let before = self
             .injected
             .partition_point(|(own, _)| (own.at, own.event) <= (seen.at, seen.event));
-        self.injected[..before].last().copied()
+        self.injected[..before].last()
     }
 
     /// Without a fault the incident begins where the alert was first seen: a false alarm has no t0 to t2.
     fn moments(
         &self,
         episode: &Episode<'_>,
-        fault: Option<(Mark, &str)>,
+        fault: Option<&(Mark, String)>,
         slo: Option<&str>,
     ) -> Moments {
-        let injected = fault.map(|(mark, _)| mark);
+        let injected = fault.map(|(mark, _)| *mark);
         let about = |own: &str| slo.is_none_or(|slo| slo == own);
         let first_bad_event = first_from(
             &self.slis,
@@ -342,7 +362,7 @@ impl<'a> Index<'a> {
             notified,
             acknowledged: first_from(of_name(&self.acknowledged, name), notified, |_| true),
             diagnosed: first_from(&self.diagnosed, injected, |_| true),
-            mitigated: fault.and_then(|(mark, name)| self.mitigated(mark, name)),
+            mitigated: fault.and_then(|(mark, name)| self.mitigated(*mark, name)),
             sli_restored: sli_breached.and_then(|breached| self.sli_restored(breached, about)),
             resolved: episode.resolved,
             resolved_notified,

@@ -166,6 +166,9 @@ impl Moments {
 /// What is measured between the moments; none where a moment was not reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measures {
+    /// Whether no bad event was seen, so that the first two count from t0 and not from t1: a service that nobody called was gone.
+    #[serde(default)]
+    pub from_injection: bool,
     /// t4 - t1.
     pub time_to_detect_ms: Option<i64>,
     /// t5 - t1.
@@ -187,9 +190,16 @@ pub struct Measures {
 
 impl Measures {
     pub(super) fn of(moments: &Moments, slo: Option<&SloRecord>) -> Self {
+        let from_injection = moments.get(Moment::T1).is_none() && moments.get(Moment::T0).is_some();
+        let begin = if from_injection {
+            Moment::T0
+        } else {
+            Moment::T1
+        };
         Self {
-            time_to_detect_ms: moments.between_ms(Moment::T1, Moment::T4),
-            time_to_page_ms: moments.between_ms(Moment::T1, Moment::T5),
+            from_injection,
+            time_to_detect_ms: moments.between_ms(begin, Moment::T4),
+            time_to_page_ms: moments.between_ms(begin, Moment::T5),
             time_to_acknowledge_ms: moments.between_ms(Moment::T5, Moment::T6),
             time_to_diagnose_ms: moments.between_ms(Moment::T5, Moment::T7),
             time_to_mitigate_ms: moments.between_ms(Moment::T5, Moment::T8),
@@ -201,9 +211,14 @@ impl Measures {
 
     /// The times with their names and definitions, in the order of an incident.
     pub fn times_ms(&self) -> [(&'static str, &'static str, Option<i64>); 7] {
+        let (detect, page) = if self.from_injection {
+            ("t4 - t0", "t5 - t0")
+        } else {
+            ("t4 - t1", "t5 - t1")
+        };
         [
-            ("time to detect", "t4 - t1", self.time_to_detect_ms),
-            ("time to page", "t5 - t1", self.time_to_page_ms),
+            ("time to detect", detect, self.time_to_detect_ms),
+            ("time to page", page, self.time_to_page_ms),
             (
                 "time to acknowledge",
                 "t6 - t5",

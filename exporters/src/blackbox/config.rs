@@ -13,6 +13,8 @@ use serde::{Deserialize, Deserializer};
 pub struct Config {
     /// By name.
     pub modules: BTreeMap<String, Module>,
+    /// What is taken off the scraper's time limit, so that the answer is in time (the real one's `--timeout-offset`).
+    pub timeout_offset: Duration,
     /// The text that was read.
     pub(crate) source: String,
 }
@@ -46,6 +48,7 @@ impl Config {
         }
         Ok(Self {
             modules: raw.modules,
+            timeout_offset: super::TIMEOUT_OFFSET,
             source: text.to_owned(),
         })
     }

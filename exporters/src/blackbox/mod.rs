@@ -29,8 +29,8 @@ pub use config::{Config, ConfigError, Module, Prober};
 pub const PORT: u16 = 9115;
 /// How long a probe may take where neither its module nor the scraper says so.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(120);
-/// What is taken off the scraper's time limit, so that the answer is in time (`--timeout-offset`).
-const TIMEOUT_OFFSET: Duration = Duration::from_millis(500);
+/// What is taken off the scraper's time limit, so that the answer is in time, where nothing else is said (`--timeout-offset`).
+pub const TIMEOUT_OFFSET: Duration = Duration::from_millis(500);
 
 /// Serves `/probe`, `/config`, `/metrics` and `/-/healthy` at `address` as tasks of the host of `env`; over TCP, the socket it got.
 ///
@@ -84,7 +84,7 @@ async fn answer_probe(
     let Some(target) = asked.query.get("target").filter(|it| !it.is_empty()) else {
         return bad("Target parameter is missing".to_owned());
     };
-    let limit = match limit_of(module, &asked.headers) {
+    let limit = match limit_of(module, &asked.headers, config.timeout_offset) {
         Ok(limit) => limit,
         Err(message) => return bad(message),
     };
@@ -101,7 +101,7 @@ async fn answer_probe(
 }
 
 /// The time limit: the scraper's, less an offset, or the module's where that is shorter.
-fn limit_of(module: &Module, headers: &HeaderMap) -> Result<Duration, String> {
+fn limit_of(module: &Module, headers: &HeaderMap, offset: Duration) -> Result<Duration, String> {
     let from_scraper = match headers.get("X-Prometheus-Scrape-Timeout-Seconds") {
         None => TIMEOUT_DEFAULT,
         Some(value) => value
@@ -110,7 +110,7 @@ fn limit_of(module: &Module, headers: &HeaderMap) -> Result<Duration, String> {
             .and_then(|text| text.parse::<f64>().ok())
             .and_then(|secs| Duration::try_from_secs_f64(secs).ok())
             .ok_or_else(|| "Failed to parse timeout from Prometheus header".to_owned())?
-            .saturating_sub(TIMEOUT_OFFSET),
+            .saturating_sub(offset),
     };
     Ok(match module.timeout {
         Duration::ZERO => from_scraper,

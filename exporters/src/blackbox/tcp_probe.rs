@@ -94,8 +94,7 @@ enum Stream {
 impl Stream {
     async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Plain(stream) => stream.read(buffer).await,
-            Self::Tls(stream) => stream.read(buffer).await,
+            Self::Plain(stream) | Self::Tls(stream) => stream.read(buffer).await,
             Self::Gone => Ok(0),
         }
     }
