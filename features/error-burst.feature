@@ -25,6 +25,8 @@ Feature: Error burst
     When the page is acknowledged
     Then the largest 'sum by (endpoint) (rate(http_requests_total{service="frontend", status_code=~"5.."}[5m]))' by 'endpoint' should be '/api/checkout'
     And an error log line of "frontend" should lead to a trace whose failing span is "db.query" of "checkout"
+    And the failing edge of the service graph should lead from "checkout" to "orders"
+    And the root cause of "GET /api/checkout" of "frontend" should be "db.query" of "checkout"
     And the runbook of "AvailabilityFastBurn" should exist with every required section
     When fault "failing-orders-db" is cleared
     Then alert "AvailabilityFastBurn" should resolve within 6 minutes

@@ -15,6 +15,7 @@ Feature: Lost dependency
       | service | frontend |
     And receiver "slack" should be notified of it within 1 minute, with its value, dashboard and runbook
     And an error log line of "frontend" should lead to a trace whose failing span is "POST /payments" of "checkout"
+    And the failing edge of the service graph should lead from "checkout" to "payments"
     When fault "payments-unreachable" is cleared
     Then alert "AvailabilityFastBurn" should resolve within 6 minutes
     And receiver "slack" should be told that it is resolved

@@ -192,6 +192,17 @@ impl Checker<'_> {
         if let Err(error) = files.prometheus_config() {
             self.error(error);
         }
+        match files.collector_config(true) {
+            Ok(config) => {
+                let path = files.collector.as_ref().map_or("", |own| &own.path);
+                let told = config.warnings.iter().map(|own| format!("{path}: {own}"));
+                self.report.warnings.extend(told);
+            }
+            Err(error) => self.error(error),
+        }
+        if let Err(error) = files.datasources() {
+            self.error(error);
+        }
         let routes = match files.check_alertmanager() {
             Ok(routes) => Some(routes),
             Err(error) => {

@@ -226,7 +226,11 @@ fn play(
             StepKind::Then => collection.then(None, regex.clone(), dispatch),
         };
     }
-    let (own_options, results, path) = (options.clone(), Rc::clone(&played), path.to_path_buf());
+    let mut own_options = options.clone();
+    own_options.span_metrics |= steps_of(&feature)
+        .iter()
+        .any(|step| steps::wants_span_metrics(&step.value));
+    let (results, path) = (Rc::clone(&played), path.to_path_buf());
     let runner = runner::Basic::default()
         .steps(collection)
         // One at a time: a scenario's simulation occupies this thread.

@@ -58,6 +58,12 @@ pub struct Settings {
     /// given.
     #[serde(default)]
     pub config: Option<PathBuf>,
+    /// collector.yaml, relative to the scenario; that of the folder `config`, or else everything into the stores, where none is given.
+    #[serde(default)]
+    pub collector: Option<PathBuf>,
+    /// Make metrics of spans: span metrics and the service graph. It is done without asking where a rule or a step needs them.
+    #[serde(default)]
+    pub span_metrics: bool,
     /// The service level objectives.
     #[serde(default)]
     pub slos: Vec<SloSettings>,
@@ -493,10 +499,31 @@ impl Scenario {
     /// # Errors
     /// Where one cannot be read.
     pub fn stack_files(&self) -> Result<StackFiles, Failure> {
-        match &self.settings.config {
-            Some(config) => StackFiles::load(&self.dir.join(config)).map_err(Failure::scenario),
-            None => Ok(StackFiles::embedded()),
+        let files = match &self.settings.config {
+            Some(config) => StackFiles::load(&self.dir.join(config)).map_err(Failure::scenario)?,
+            None => StackFiles::embedded(),
+        };
+        match &self.settings.collector {
+            Some(collector) => files
+                .with_collector(&self.dir.join(collector))
+                .map_err(Failure::scenario),
+            None => Ok(files),
         }
+    }
+
+    /// Whether the scenario, its objectives or its conditions need metrics that are made of spans.
+    pub fn wants_span_metrics(&self) -> bool {
+        let settings = &self.settings;
+        let conditions = settings.abort.iter().map(|own| own.expr.as_str());
+        let objectives = settings
+            .slos
+            .iter()
+            .flat_map(|slo| [Some(slo.bad_ratio.as_str()), slo.events.as_deref()])
+            .flatten();
+        settings.span_metrics
+            || conditions
+                .chain(objectives)
+                .any(crate::steps::wants_span_metrics)
     }
 
     /// The text of a runbook that an alert links to.

@@ -34,6 +34,8 @@ pub struct RunOptions {
     pub seed: Option<u64>,
     /// Whether progress is shown while it runs.
     pub progress: Progress,
+    /// Make metrics of spans, because a step of the feature asks for them.
+    pub span_metrics: bool,
     /// The program that is started as a child process for each service on the real clock; this program where none is given.
     pub service_program: Option<PathBuf>,
 }
@@ -59,6 +61,7 @@ impl RunOptions {
             compress: None,
             seed: None,
             progress: Progress::Silent,
+            span_metrics: false,
             service_program: None,
         }
     }

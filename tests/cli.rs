@@ -491,3 +491,71 @@ fn acknowledged_log_lines_survive_a_kill() {
     }
     stack.kill();
 }
+
+/// What leads from a fault to its cause, and how each step says that it is another one.
+#[test]
+fn drill_downs_hold_and_can_fail() {
+    const INJECTED: &str = "    When fault \"slow\" is injected\n    And 2 minutes pass\n";
+    let project = Project::new("drills");
+    let play = |steps: &str, code: i32, expected: &[&str]| {
+        project.write("features/small.feature", &format!("{FEATURE}{steps}"));
+        check(&project, &["run", "small"], code, expected);
+    };
+    let exemplars = "an exemplar of 'http_request_duration_seconds_bucket{service=\"checkout\"}'";
+    let failing = "the failing edge of the service graph should lead from";
+    let cause = "the root cause of \"GET /api/checkout\" of \"frontend\" should be";
+    let line = "a \"warn\" log line of \"checkout\" should lead to a trace whose slowest span is";
+    play(
+        &format!(
+            "{INJECTED}    Then {line} \"db.query\"\n    And the logs of that trace should have a \"warn\" line of \"checkout\"\n    And {exemplars} should lead to a trace whose slowest span is \"db.query\"\n    And {cause} \"db.query\" of \"checkout\"\n"
+        ),
+        0,
+        &["held"],
+    );
+    let report = std::fs::read_to_string(project.0.join("out/small/report.md")).unwrap();
+    for text in [
+        "derived field",
+        "exemplars the largest is",
+        "of the excess",
+        "before",
+    ] {
+        assert!(report.contains(text), "{text:?} is not in:\n{report}");
+    }
+    for (step, code, expected) in [
+        (format!("{line} \"GET /\""), 1, "db.query of checkout took"),
+        (
+            format!("{exemplars} should lead to a trace whose slowest span is \"GET /\""),
+            1,
+            "db.query of checkout took",
+        ),
+        (
+            "an exemplar of 'up' should lead to a trace whose slowest span is \"db.query\"".to_owned(),
+            5,
+            "no exemplar",
+        ),
+        (
+            "the logs of that trace should have a \"warn\" line of \"checkout\"".to_owned(),
+            3,
+            "no trace yet",
+        ),
+        (
+            format!("{line} \"db.query\"\n    And the logs of that trace should have a \"error\" line of \"checkout\""),
+            1,
+            "none such",
+        ),
+        (format!("{failing} \"checkout\" to \"orders\""), 1, "no edge fails: "),
+        (format!("{cause} \"GET /api/checkout\" of \"frontend\""), 1, "root cause: checkout: db.query takes longer"),
+        (
+            "the root cause of \"GET /nothing\" of \"frontend\" should be \"db.query\" of \"checkout\"".to_owned(),
+            5,
+            "0 traces since the injection",
+        ),
+    ] {
+        play(&format!("{INJECTED}    Then {step}\n"), code, &[expected]);
+    }
+    play(
+        &format!("    Then {cause} \"db.query\" of \"checkout\"\n"),
+        3,
+        &["no fault was injected"],
+    );
+}

@@ -59,6 +59,7 @@ pub(super) fn run(command: StackCommand) -> Result<ExitCode, Failure> {
             notify: NotifyMode::Direct,
             compress: None,
             external_url,
+            span_metrics: true,
             data: args.data.clone(),
         };
         // A configuration of game days names the servers by their hosts: those names lead to the servers of this stack.

@@ -7,6 +7,7 @@
 
 mod closing;
 mod delivering;
+mod diagnosing;
 mod drilling;
 mod faulting;
 mod messages;
@@ -22,17 +23,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gameday_env::{Env, Mode, Sim, SimConfig};
+use gameday_server::board::Datasources;
 use gameday_server::{NotifyMode, Stack, StackFiles, StackOptions};
-use gameday_signal::{Event, EventKind, Labels, Timestamp};
+use gameday_signal::{Event, EventKind, Labels, Timestamp, TraceId};
 
-use crate::failure::FailureKind;
+use crate::failure::{Failure, FailureKind};
 use crate::faults::FaultGuard;
 use crate::load::{Load, Window};
 use crate::receivers::Receivers;
 use crate::scenario::Scenario;
 use crate::target::{Exporters, MachineLoad, Target};
 use crate::timeline::DrillDown;
-use crate::verify::{ActiveAlert, AlertRule, ApiAddresses, Apis, ManagedAlert, VectorSample};
+use crate::verify::{
+    ActiveAlert, AlertRule, ApiAddresses, Apis, ManagedAlert, TraceSpan, VectorSample,
+};
 use crate::world::{ClockChoice, RunOptions, StepError};
 
 pub use waiting::{AlertState, Waited};
@@ -58,6 +62,10 @@ pub struct Game {
     silences: Vec<String>,
     /// What else runs on this machine; none in virtual time, which does not feel it.
     machine: Option<MachineLoad>,
+    /// The links between metrics, logs and traces.
+    links: Datasources,
+    /// The trace of the last drill-down.
+    trail: Option<(TraceId, Vec<TraceSpan>)>,
     flags: Flags,
     /// When the last `When` ended: the limits of the following steps count from here.
     acted_at: Timestamp,
@@ -105,6 +113,7 @@ impl Game {
     pub fn start(options: &RunOptions, name: &str) -> Result<Self, StepError> {
         let scenario = Arc::new(Scenario::load(&options.root, name)?);
         let files = scenario.stack_files()?;
+        let links = files.datasources().map_err(Failure::scenario)?;
         let mode = match options.clock {
             ClockChoice::Virtual => Mode::Virtual {
                 epoch: scenario.settings.epoch,
@@ -146,6 +155,8 @@ impl Game {
                 ClockChoice::Virtual => None,
                 ClockChoice::Real => MachineLoad::start(),
             },
+            links,
+            trail: None,
             flags,
             acted_at: now,
             started: now,
@@ -606,6 +617,9 @@ async fn start_parts(
     let stack_options = StackOptions {
         compress: options.compress,
         notify: NotifyMode::Capture(Receivers::address()),
+        span_metrics: options.span_metrics
+            || scenario.wants_span_metrics()
+            || files.wants_span_metrics(),
         ..StackOptions::default()
     };
     let stack = Stack::start(env, files, stack_options)

@@ -98,6 +98,17 @@ pub fn find(kind: StepKind, text: &str) -> Option<(&'static StepDef, Vec<String>
         })
 }
 
+/// Whether a step asks for metrics that are made of spans, which a game day makes only then.
+pub fn wants_span_metrics(text: &str) -> bool {
+    [
+        "service graph",
+        "traces_spanmetrics_",
+        "traces_service_graph_",
+    ]
+    .iter()
+    .any(|words| text.contains(words))
+}
+
 /// The example that is nearest to a line that nobody knows.
 pub fn nearest_example(text: &str) -> Option<&'static str> {
     let words =

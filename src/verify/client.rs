@@ -163,8 +163,25 @@ pub struct TraceSpan {
     pub duration: Duration,
     /// Whether it failed.
     pub error: bool,
+    /// The words that go with its status.
+    pub status_message: String,
     /// Its attributes as text.
     pub attributes: Vec<(String, String)>,
+    /// The attributes of what sent it, as text.
+    pub resource: Vec<(String, String)>,
+}
+
+/// An exemplar as Prometheus gives it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExemplarSample {
+    /// The series that it is an example of.
+    pub series: Labels,
+    /// Its own labels.
+    pub labels: Labels,
+    /// The observed value.
+    pub value: f64,
+    /// When it was observed.
+    pub at: Timestamp,
 }
 
 /// A client of the four APIs.
@@ -514,15 +531,49 @@ impl Apis {
             .into_iter()
             .flatten()
         {
-            let service = attribute(&resource["resource"]["attributes"], "service.name");
+            let sender = attributes_of(&resource["resource"]["attributes"]);
             for scope in resource["scopeSpans"].as_array().into_iter().flatten() {
                 for span in scope["spans"].as_array().into_iter().flatten() {
-                    spans.push(trace_span(span, &service, &url)?);
+                    spans.push(trace_span(span, &sender, &url)?);
                 }
             }
         }
         spans.sort_by_key(|span| (span.start, span.span_id));
         Ok(if spans.is_empty() { None } else { Some(spans) })
+    }
+
+    /// The exemplars of the series that a PromQL expression names, the oldest first.
+    ///
+    /// # Errors
+    /// Where Prometheus cannot be reached or refuses the query.
+    pub async fn exemplars(
+        &self,
+        promql: &str,
+        start: Timestamp,
+        end: Timestamp,
+    ) -> Result<Vec<ExemplarSample>, ApiError> {
+        let url = format!(
+            "{}/api/v1/query_exemplars?query={}&start={}&end={}",
+            self.addresses.prometheus,
+            encode(promql),
+            seconds(start),
+            seconds(end)
+        );
+        let data = self.data(url.clone()).await?;
+        let mut found = Vec::new();
+        for own in list(&data, &url)? {
+            let series = labels_of(&own["seriesLabels"]);
+            for exemplar in list(&own["exemplars"], &url)? {
+                found.push(ExemplarSample {
+                    series: series.clone(),
+                    labels: labels_of(&exemplar["labels"]),
+                    value: number(&exemplar["value"]),
+                    at: Timestamp::from_secs_f64(number(&exemplar["timestamp"])),
+                });
+            }
+        }
+        found.sort_by_key(|own| own.at);
+        Ok(found)
     }
 
     /// The ids of the traces that a TraceQL query finds.
@@ -553,7 +604,7 @@ impl Apis {
     }
 }
 
-fn trace_span(span: &Value, service: &str, url: &str) -> Result<TraceSpan, ApiError> {
+fn trace_span(span: &Value, sender: &[(String, String)], url: &str) -> Result<TraceSpan, ApiError> {
     let shape = |reason: &str| ApiError::Shape {
         url: url.to_owned(),
         reason: reason.to_owned(),
@@ -567,18 +618,18 @@ fn trace_span(span: &Value, service: &str, url: &str) -> Result<TraceSpan, ApiEr
     };
     let start = Timestamp::from_nanos(nanos("startTimeUnixNano")?);
     let end = Timestamp::from_nanos(nanos("endTimeUnixNano")?);
-    let attributes = span["attributes"].as_array().into_iter().flatten();
+    let service = sender.iter().find(|(key, _)| key == "service.name");
     Ok(TraceSpan {
         span_id: span_id(&span["spanId"]).ok_or_else(|| shape("spanId"))?,
         parent_span_id: span_id(&span["parentSpanId"]).unwrap_or_default(),
         name: text(&span["name"]),
-        service: service.to_owned(),
+        service: service.map(|(_, value)| value.clone()).unwrap_or_default(),
         start,
         duration: end.since(start),
         error: span["status"]["code"] == "STATUS_CODE_ERROR" || span["status"]["code"] == 2,
-        attributes: attributes
-            .map(|pair| (text(&pair["key"]), any_value(&pair["value"])))
-            .collect(),
+        status_message: text(&span["status"]["message"]),
+        attributes: attributes_of(&span["attributes"]),
+        resource: sender.to_vec(),
     })
 }
 
@@ -597,12 +648,11 @@ fn span_id(value: &Value) -> Option<SpanId> {
     SpanId::from_bytes(&bytes).ok()
 }
 
-fn attribute(attributes: &Value, key: &str) -> String {
-    let mut pairs = attributes.as_array().into_iter().flatten();
+fn attributes_of(attributes: &Value) -> Vec<(String, String)> {
+    let pairs = attributes.as_array().into_iter().flatten();
     pairs
-        .find(|pair| pair["key"] == key)
-        .map(|pair| any_value(&pair["value"]))
-        .unwrap_or_default()
+        .map(|pair| (text(&pair["key"]), any_value(&pair["value"])))
+        .collect()
 }
 
 fn any_value(value: &Value) -> String {

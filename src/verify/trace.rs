@@ -114,7 +114,9 @@ mod tests {
             start: Timestamp::from_millis(start_ms),
             duration: Duration::from_millis((end_ms - start_ms).unsigned_abs()),
             error,
+            status_message: String::new(),
             attributes: Vec::new(),
+            resource: Vec::new(),
         }
     }
 

@@ -10,10 +10,12 @@ use tokio::task::AbortHandle;
 
 use crate::clock::Clock;
 use crate::http_client::{HttpClient, HttpOptions};
+use crate::http2_client::Http2Client;
 use crate::journal::Journal;
 use crate::link::{LinkFault, LinkGuard};
 use crate::net::{Address, Connection, Listener, Net, NetError};
 use crate::rng::Rng;
+use crate::tls::TlsOptions;
 
 /// The environment as one host sees it. A clone is cheap and stands for the same host.
 #[derive(Clone)]
@@ -153,6 +155,11 @@ impl Env {
     /// The same with options of its own: what it trusts, through which proxy it goes.
     pub fn http_client_with(&self, options: HttpOptions) -> HttpClient {
         HttpClient::new(self, options)
+    }
+
+    /// An HTTP/2 client of the server at `address`, over TLS where `tls` is given, that dials from this host and keeps its connection.
+    pub fn http2_client(&self, address: Address, tls: Option<TlsOptions>) -> Http2Client {
+        Http2Client::new(self, address, tls)
     }
 
     /// Runs `future` as a task of this host; it ends when the host crashes.

@@ -25,6 +25,7 @@
 mod certificate;
 mod clock;
 mod host;
+mod http2_client;
 mod http_client;
 mod http_server;
 mod journal;
@@ -45,6 +46,7 @@ pub use clock::{Clock, Elapsed, Stopwatch};
 pub use host::Env;
 pub use http_client::{AnswerLimit, HttpClient, HttpError, HttpErrorKind, HttpOptions};
 pub use http_server::{ServeOptions, serve, serve_http2, serve_tls};
+pub use http2_client::Http2Client;
 pub use journal::Journal;
 pub use link::{LinkFault, LinkGuard, LinkVerdict};
 pub use net::{Address, AddressError, Connection, Listener, Net, NetError};

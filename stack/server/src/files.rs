@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use gameday_alerts::{
     Alertmanager, Config as AlertmanagerConfig, Options as AlertOptions, Templates,
 };
+use gameday_board::Datasources;
 use gameday_rules::{ParseOptions, RuleFile, parse_rule_file};
 
 use gameday_signal::Labels;
 
+use crate::collector::{self, CollectorConfig};
 use crate::config::PrometheusConfig;
 use crate::rule_backend::Checker;
 
@@ -21,6 +23,10 @@ pub const DEFAULT_FILES: &[Embedded] = &[
     (
         "alertmanager.yml",
         include_str!("../defaults/alertmanager.yml"),
+    ),
+    (
+        "datasources.yml",
+        include_str!("../defaults/datasources.yml"),
     ),
     (
         "rules/golden-signals.yml",
@@ -99,6 +105,10 @@ pub struct StackFiles {
     pub rules: Vec<SourceText>,
     /// The templates that alertmanager.yml names.
     pub templates: Vec<SourceText>,
+    /// collector.yaml; none for the default pipelines.
+    pub collector: Option<SourceText>,
+    /// The links between data sources, in Grafana's provisioning form.
+    pub datasources: SourceText,
     /// What every duration is divided by.
     compress: Option<u32>,
 }
@@ -139,6 +149,8 @@ impl StackFiles {
             alertmanager: of("alertmanager.yml"),
             rules: below("rules/"),
             templates: below("templates/"),
+            collector: None,
+            datasources: of("datasources.yml"),
             compress: None,
         }
     }
@@ -179,6 +191,9 @@ impl StackFiles {
         };
         let embedded = Self::embedded();
         self.prometheus = read_or(&folder.join("prometheus.yml"), &embedded.prometheus)?;
+        let collector = folder.join("collector.yaml");
+        self.collector = collector.is_file().then(|| read(&collector)).transpose()?;
+        self.datasources = read_datasources(&folder)?.unwrap_or(embedded.datasources.clone());
         let patterns = self.prometheus_config()?.rule_files;
         self.rules = read_matching(&folder, &patterns)?;
         // A folder that brings no rules of its own is tested with the defaults.
@@ -239,6 +254,54 @@ impl StackFiles {
             config.scale_durations(divisor);
         }
         Ok(config)
+    }
+
+    /// collector.yaml, read; without one everything goes into the stores, and `span_metrics` says whether metrics are made of spans.
+    ///
+    /// # Errors
+    /// Where it is invalid, with the place.
+    pub fn collector_config(&self, span_metrics: bool) -> Result<CollectorConfig, String> {
+        let mut config = match &self.collector {
+            Some(own) => CollectorConfig::parse(&own.path, &own.text),
+            None if span_metrics => CollectorConfig::parse("collector.yaml", collector::DEFAULT),
+            None => CollectorConfig::parse("collector.yaml", collector::STORES_ONLY),
+        }
+        .map_err(|error| error.to_string())?;
+        if let Some(divisor) = self.compress {
+            config.scale_durations(divisor);
+        }
+        Ok(config)
+    }
+
+    /// The links between metrics, logs and traces, read.
+    ///
+    /// # Errors
+    /// Where the file is invalid, or a link leads to no data source.
+    pub fn datasources(&self) -> Result<Datasources, String> {
+        let own = &self.datasources;
+        // A game day is the same everywhere: no variable of the environment is filled in.
+        let read = Datasources::parse(&own.path, &own.text, |_| None)
+            .map_err(|error| error.to_string())?;
+        let broken = read.broken_links();
+        if broken.is_empty() {
+            Ok(read)
+        } else {
+            Err(format!("{}: {}", own.path, broken.join("; ")))
+        }
+    }
+
+    /// Whether a rule looks at metrics that are made of spans.
+    pub fn wants_span_metrics(&self) -> bool {
+        self.rules.iter().any(|file| names_span_metrics(&file.text))
+    }
+
+    /// Takes this text for collector.yaml.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn with_collector(mut self, path: &Path) -> Result<Self, String> {
+        self.collector = Some(read(path)?);
+        Ok(self)
     }
 
     /// The templates of messages, read and checked against the messages of alertmanager.yml.
@@ -323,6 +386,27 @@ impl StackFiles {
             .find(|(own, _)| *own == local)
             .map(|(_, text)| (*text).to_owned())
     }
+}
+
+/// Whether a text names metrics that are made of spans.
+pub(crate) fn names_span_metrics(text: &str) -> bool {
+    ["traces_spanmetrics_", "traces_service_graph_"]
+        .iter()
+        .any(|prefix| text.contains(prefix))
+}
+
+/// The data sources of a folder: `datasources.yml`, or the first file where Grafana looks for them.
+fn read_datasources(folder: &Path) -> Result<Option<SourceText>, String> {
+    for name in ["datasources.yml", "datasources.yaml"] {
+        let path = folder.join(name);
+        if path.is_file() {
+            return read(&path).map(Some);
+        }
+    }
+    let patterns = ["yml", "yaml"]
+        .map(|ending| format!("grafana/provisioning/datasources/*.{ending}"))
+        .to_vec();
+    Ok(read_matching(folder, &patterns)?.into_iter().next())
 }
 
 fn read_or(path: &Path, fallback: &SourceText) -> Result<SourceText, String> {
@@ -415,6 +499,30 @@ mod tests {
         ] {
             assert_eq!(glob_matches(pattern, name), expected, "{pattern} {name}");
         }
+    }
+
+    #[test]
+    fn the_embedded_links_lead_from_both_seeds_patterns_and_from_labels_to_a_trace() {
+        let links = StackFiles::embedded()
+            .datasources()
+            .expect("the embedded file is valid");
+        let fields = &links.of_kind("loki").expect("there is one").derived_fields;
+        let id = "0af7651916cd43dd8448eb211c80319c";
+        let first = |line: &str, labels: &[(&str, &str)]| {
+            let labels = Labels::new(labels.iter().copied());
+            let link = fields.iter().find_map(|field| field.link(line, &labels));
+            link.map(|link| link.value)
+        };
+        for line in [
+            format!("x traceID={id} y"),
+            format!("trace_id={id}"),
+            format!("{{\"trace_id\": \"{id}\"}}"),
+            format!("{{\"traceId\":\"{id}\"}}"),
+        ] {
+            assert_eq!(first(&line, &[]).as_deref(), Some(id), "{line}");
+        }
+        assert_eq!(first("", &[("trace_id", id)]).as_deref(), Some(id));
+        assert_eq!(first("no id", &[("app", "x")]), None);
     }
 
     #[test]

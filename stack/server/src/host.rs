@@ -8,12 +8,13 @@ use gameday_logs::{Appended, Entry, PushStream as LogStream};
 use gameday_metrics::Store;
 use gameday_signal::{Labels, LogRecord, MetricMetadata, Span};
 use gameday_wire::PushStream;
-use gameday_wire::otlp::MetricOptions;
+use gameday_wire::otlp::{MetricOptions, Signal};
 use tokio::sync::Notify;
 
+use crate::collector::{Flow, Refusal, store_flow};
 use crate::config::RemoteWriteConfig;
 use crate::forward::ForwardHost;
-use crate::receive::{Outcome, Pushgateway, ReceiveHost};
+use crate::receive::{MetricsExport, Outcome, Pushgateway, ReceiveHost};
 use crate::scrape::{ScrapeHost, Scraper};
 use crate::shared::Shared;
 
@@ -86,8 +87,53 @@ impl ReceiveHost for Host {
         Outcome {
             rejected: report.refused_spans(),
             message: report.message().unwrap_or_default(),
-            is_rate_limited: false,
+            ..Outcome::default()
         }
+    }
+
+    fn collect_spans(&self, spans: Vec<Span>, refused: u64, transport: &'static str) -> Outcome {
+        let (count, now) = (spans.len() as u64, self.0.now());
+        let flow = self.0.collector().spans(spans, refused, transport, now);
+        self.stored(count, flow)
+    }
+
+    fn collect_log_records(
+        &self,
+        records: Vec<LogRecord>,
+        refused: u64,
+        transport: &'static str,
+    ) -> Outcome {
+        let (count, now) = (records.len() as u64, self.0.now());
+        let flow = self.0.collector().records(records, refused, transport, now);
+        self.stored(count, flow)
+    }
+
+    fn collect_metrics(&self, export: MetricsExport<'_>, transport: &'static str) -> Outcome {
+        let (points, now) = (export.samples.len() as u64, self.0.now());
+        let admitted = self.0.collector().metrics(
+            (export.body, export.encoding),
+            points,
+            export.refused,
+            transport,
+            now,
+        );
+        self.wake_collector();
+        match admitted {
+            Ok(true) => {
+                let outcome = self.push_samples(export.samples);
+                let taken = points.saturating_sub(outcome.rejected);
+                self.0
+                    .collector()
+                    .count_stored(Signal::Metrics, taken, outcome.rejected);
+                outcome
+            }
+            Ok(false) => Outcome::default(),
+            Err(refusal) => refused_whole(&refusal, points),
+        }
+    }
+
+    fn collector_metrics(&self) -> String {
+        self.0.collector().own_metrics()
     }
 
     fn push_metadata(&self, metadata: BTreeMap<String, MetricMetadata>) {
@@ -140,10 +186,39 @@ impl ForwardHost for Host {
     }
 }
 
-fn outcome(appended: &Appended) -> Outcome {
+impl Host {
+    /// Hands what came through the pipelines to the stores.
+    fn stored(&self, items: u64, flow: Result<Flow, Refusal>) -> Outcome {
+        self.wake_collector();
+        match flow {
+            Ok(flow) => store_flow(&self.0, flow),
+            Err(refusal) => refused_whole(&refusal, items),
+        }
+    }
+
+    fn wake_collector(&self) {
+        if self.0.collector().needs_wake() {
+            self.0.collector_wake.notify_one();
+        }
+    }
+}
+
+/// Nothing was taken of so many items.
+fn refused_whole(refusal: &Refusal, items: u64) -> Outcome {
+    let is_overloaded = matches!(refusal, Refusal::Memory { .. });
+    Outcome {
+        rejected: if is_overloaded { 0 } else { items },
+        message: refusal.to_string(),
+        is_overloaded,
+        ..Outcome::default()
+    }
+}
+
+pub(crate) fn outcome(appended: &Appended) -> Outcome {
     Outcome {
         rejected: appended.rejected as u64,
         message: appended.message().unwrap_or_default(),
         is_rate_limited: appended.is_rate_limited(),
+        ..Outcome::default()
     }
 }

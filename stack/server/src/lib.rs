@@ -1,7 +1,8 @@
 //! The assembly of the embedded stack: receivers, scraper, tickers and the public APIs.
 //!
 //! ```text
-//!   scrape, OTLP, push --receive--> [ metrics | logs | traces ] <--query-- public APIs (Prometheus, Loki, Tempo)
+//!   scrape, push --receive--> [ metrics | logs | traces ] <--query-- public APIs (Prometheus, Loki, Tempo)
+//!   OTLP --receive--> collector --^    '--> other collectors
 //!                                        ^ rules, told the time
 //!                                        '--> alerts --POST--> Alertmanager's API --tick--> notifier --> receivers
 //! ```
@@ -13,6 +14,7 @@
 //! APIs that other clients use.
 
 mod api;
+mod collector;
 pub mod config;
 mod data;
 mod files;
@@ -32,9 +34,12 @@ mod stack;
 mod tick;
 mod unit_tests;
 
+pub use collector::CollectorConfig;
 pub use files::{DEFAULT_FILES, RouteCheck, SourceText, StackFiles};
+pub use gameday_board as board;
 pub use gameday_query as query;
 pub use gameday_rules as rules;
+pub use gameday_traces as traces;
 pub use notify::NotifyMode;
 pub use queries::{check_logql, check_promql, check_traceql, scale_promql};
 pub use stack::{Stack, StackAddresses, StackError, StackOptions};

@@ -11,12 +11,13 @@ use gameday_env::Env;
 use gameday_logs::Store as LogStore;
 use gameday_metrics::{Engine, Expr, Store};
 use gameday_rules::Rules;
-use gameday_signal::{MetricMetadata, Timestamp};
+use gameday_signal::{MetricMetadata, MetricType, Timestamp};
 use gameday_traces::TraceStore;
 use gameday_wire::otlp::MetricOptions;
 use tokio::sync::Notify;
 
 use crate::api::common::{Params, parse_step_ms};
+use crate::collector::Collector;
 use crate::config::PrometheusConfig;
 use crate::data::store_config;
 use crate::files::StackFiles;
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     traces: Mutex<TraceStore>,
     scraper: Mutex<Scraper>,
     pushgateway: Mutex<Pushgateway>,
+    collector: Mutex<Collector>,
     pushed_metadata: Mutex<BTreeMap<String, MetricMetadata>>,
     /// Rule expressions, read once.
     expressions: Mutex<BTreeMap<String, Arc<Expr>>>,
@@ -45,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) alerts_wake: Notify,
     /// Wakes the ticker of the rules.
     pub(crate) rules_wake: Notify,
+    /// Wakes the ticker of the collector.
+    pub(crate) collector_wake: Notify,
     /// Wakes the scraper.
     pub(crate) scraper_wake: Notify,
     /// Wakes the tasks that send samples on.
@@ -67,6 +71,7 @@ pub(crate) struct Engines {
     pub(crate) logs: LogStore,
     pub(crate) traces: TraceStore,
     pub(crate) scraper: Scraper,
+    pub(crate) collector: Collector,
     pub(crate) config: PrometheusConfig,
     /// How many damaged files of metrics were repaired.
     pub(crate) repairs: usize,
@@ -107,12 +112,14 @@ impl Shared {
             traces: Mutex::new(engines.traces),
             scraper: Mutex::new(engines.scraper),
             pushgateway: Mutex::default(),
+            collector: Mutex::new(engines.collector),
             pushed_metadata: Mutex::default(),
             expressions: Mutex::default(),
             files: Mutex::new(files),
             counters: Mutex::default(),
             alerts_wake: Notify::new(),
             rules_wake: Notify::new(),
+            collector_wake: Notify::new(),
             scraper_wake: Notify::new(),
             forward_wake: Notify::new(),
             started: env.now(),
@@ -199,6 +206,29 @@ impl Shared {
 
     pub(crate) fn pushgateway(&self) -> MutexGuard<'_, Pushgateway> {
         lock(&self.pushgateway)
+    }
+
+    pub(crate) fn collector(&self) -> MutexGuard<'_, Collector> {
+        lock(&self.collector)
+    }
+
+    /// Remembers what the metrics are that the collector makes of spans.
+    pub(crate) fn describe_collector(&self) {
+        let descriptions = self.collector().descriptions();
+        let mut known = self.pushed_metadata();
+        for own in descriptions {
+            let kind = match own.kind {
+                "counter" => MetricType::Counter,
+                "histogram" => MetricType::Histogram,
+                _ => MetricType::Gauge,
+            };
+            let metadata = MetricMetadata {
+                kind,
+                help: own.help.to_owned(),
+                unit: String::new(),
+            };
+            known.insert(own.name.to_owned(), metadata);
+        }
     }
 
     /// What is known of metric families that were pushed.

@@ -13,6 +13,7 @@ use gameday_signal::{EventKind, Labels};
 use gameday_traces::TraceStore;
 
 use crate::api;
+use crate::collector::{Collector, store_flow};
 use crate::data;
 use crate::files::StackFiles;
 use crate::host::Host;
@@ -40,6 +41,8 @@ pub struct StackAddresses {
     pub otlp_grpc: Address,
     /// Pushgateway.
     pub pushgateway: Address,
+    /// The collector's metrics about itself.
+    pub collector_metrics: Address,
 }
 
 impl StackAddresses {
@@ -53,11 +56,12 @@ impl StackAddresses {
             otlp_http: Address::new("otel-collector", 4318),
             otlp_grpc: Address::new("otel-collector", 4317),
             pushgateway: Address::new("pushgateway", 9091),
+            collector_metrics: Address::new("otel-collector", 8888),
         }
     }
 
     /// All of them, always in the same order.
-    pub fn all(&self) -> [&Address; 7] {
+    pub fn all(&self) -> [&Address; 8] {
         [
             &self.prometheus,
             &self.alertmanager,
@@ -66,6 +70,7 @@ impl StackAddresses {
             &self.otlp_http,
             &self.otlp_grpc,
             &self.pushgateway,
+            &self.collector_metrics,
         ]
     }
 
@@ -80,6 +85,7 @@ impl StackAddresses {
             otlp_http: at(4318),
             otlp_grpc: at(4317),
             pushgateway: at(9091),
+            collector_metrics: at(8888),
         }
     }
 }
@@ -95,6 +101,8 @@ pub struct StackOptions {
     pub compress: Option<u32>,
     /// The address under which people reach Prometheus, for links.
     pub external_url: String,
+    /// Make metrics of spans where the files bring no collector.yaml: span metrics and the service graph.
+    pub span_metrics: bool,
     /// The folder that keeps metrics, logs, traces and Alertmanager's state over a restart; none keeps all in memory.
     pub data: Option<PathBuf>,
 }
@@ -106,6 +114,7 @@ impl Default for StackOptions {
             notify: NotifyMode::Direct,
             compress: None,
             external_url: "http://prometheus:9090".to_owned(),
+            span_metrics: false,
             data: None,
         }
     }
@@ -156,6 +165,7 @@ impl Stack {
             engines(env, &files, &options)?,
             options.data.clone(),
         ));
+        shared.describe_collector();
         let addresses = options.addresses.clone();
         listen(
             env,
@@ -202,6 +212,13 @@ impl Stack {
         .await?;
         listen(
             env,
+            "otel-collector",
+            &addresses.collector_metrics,
+            receive::collector_metrics_routes(Host(Arc::clone(&shared))),
+        )
+        .await?;
+        listen(
+            env,
             "pushgateway",
             &addresses.pushgateway,
             receive::pushgateway_routes(Host(Arc::clone(&shared))),
@@ -221,6 +238,9 @@ impl Stack {
     /// # Errors
     /// Where a file cannot be written.
     pub fn save(&self) -> Result<(), String> {
+        let now = self.shared.now();
+        let flow = self.shared.collector().flush(now);
+        store_flow(&self.shared, flow);
         self.shared.save_alerts()?;
         self.shared
             .logs()
@@ -270,6 +290,9 @@ impl Stack {
 fn engines(env: &Env, files: &StackFiles, options: &StackOptions) -> Result<Engines, StackError> {
     let prometheus = files.prometheus_config().map_err(StackError::File)?;
     let divisor = options.compress.unwrap_or(1);
+    let collector = files
+        .collector_config(options.span_metrics)
+        .map_err(StackError::File)?;
     let lookback = LOOKBACK / divisor;
     let interval = prometheus.global.evaluation_interval;
     let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
@@ -328,6 +351,12 @@ fn engines(env: &Env, files: &StackFiles, options: &StackOptions) -> Result<Engi
             .iter()
             .map(|warning| format!("{}: {warning}", files.prometheus.path)),
     );
+    told.extend(
+        collector
+            .warnings
+            .iter()
+            .map(|own| format!("collector.yaml: {own}")),
+    );
     for text in told {
         env.record(EventKind::Note { text });
     }
@@ -338,6 +367,7 @@ fn engines(env: &Env, files: &StackFiles, options: &StackOptions) -> Result<Engi
         alerts,
         logs,
         traces,
+        collector: Collector::new(collector),
         scraper: Scraper::new(&prometheus, ScraperOptions { spread: false }, env.now()),
         config: prometheus,
         repairs,

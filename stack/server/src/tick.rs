@@ -49,6 +49,8 @@ pub(crate) fn start(shared: &Arc<Shared>, notify: NotifyMode) {
         Arc::clone(shared),
         receiver,
     ));
+    let collector = shared.env().on("otel-collector");
+    collector.spawn(crate::collector::run(collector.clone(), Arc::clone(shared)));
     let alertmanager = shared.env().on("alertmanager");
     alertmanager.spawn(alerts(alertmanager.clone(), Arc::clone(shared), notify));
     prometheus.spawn(retention(prometheus.clone(), Arc::clone(shared)));
@@ -82,7 +84,7 @@ async fn rules(env: Env, shared: Arc<Shared>, alerts: mpsc::Sender<Alert>) {
 }
 
 /// Waits until `deadline`, or until somebody says that it may have changed.
-async fn wait_until(env: &Env, deadline: Option<Timestamp>, wake: &tokio::sync::Notify) {
+pub(crate) async fn wait_until(env: &Env, deadline: Option<Timestamp>, wake: &tokio::sync::Notify) {
     let timer = async {
         match deadline {
             Some(deadline) => env.clock().sleep_until(deadline).await,

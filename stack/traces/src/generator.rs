@@ -11,10 +11,11 @@ mod span_metrics;
 
 use std::time::Duration;
 
-use gameday_signal::{Exemplar, Labels, Sample, Span, Timestamp};
+use gameday_signal::{Exemplar, Labels, Sample, Span, Timestamp, TraceId};
 
 pub(crate) use service_graph::ServiceGraph;
 pub use service_graph::{ServiceGraphConfig, ServiceGraphStats};
+pub(crate) use size::span_bytes;
 pub(crate) use span_metrics::SpanMetrics;
 pub use span_metrics::SpanMetricsConfig;
 
@@ -233,9 +234,14 @@ pub(crate) fn push_key(key: &mut String, part: &str) {
 
 /// The exemplar of a span.
 fn exemplar_of(span: &Span, trace_id_label: &str, value: f64) -> Exemplar {
+    exemplar_at(span.trace_id, span.end, trace_id_label, value)
+}
+
+/// The exemplar of a trace.
+fn exemplar_at(trace_id: TraceId, end: Timestamp, trace_id_label: &str, value: f64) -> Exemplar {
     Exemplar {
-        labels: Labels::new([(trace_id_label, span.trace_id.to_string())]),
+        labels: Labels::new([(trace_id_label, trace_id.to_string())]),
         value,
-        timestamp: Some(span.end),
+        timestamp: Some(end),
     }
 }

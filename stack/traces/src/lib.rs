@@ -40,7 +40,7 @@ mod tree;
 mod waterfall;
 
 pub use attributes_processor::{
-    AttributeAction, AttributesProcessor, SpanMatch, apply as apply_attribute_actions,
+    AttributeAction, AttributesProcessor, SpanMatch, ValueType, apply as apply_attribute_actions,
 };
 pub use disk::{DiskConfig, DiskError, ReplayReport};
 pub use generator::{

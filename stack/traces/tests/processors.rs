@@ -47,8 +47,9 @@ fn only_what_matches_is_changed() {
     let processor = AttributesProcessor {
         include: SpanMatch {
             services: vec![Regex::new("^pay").unwrap()],
-            names: Vec::new(),
+            ..SpanMatch::default()
         },
+        exclude: None,
         span_actions: vec![AttributeAction::Delete("amount".to_owned())],
         resource_actions: vec![AttributeAction::Insert("team".to_owned(), "billing".into())],
     };

@@ -17,6 +17,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
 
 use super::common::{Params, json_answer, parse_step_ms, parse_time, serialized, text};
+use crate::collector::parse_go_duration;
 use crate::shared::Shared;
 
 /// The routes of a Tempo.
@@ -132,8 +133,7 @@ async fn search(State(shared): State<Arc<Shared>>, params: Params) -> Response {
         let defaults = SearchRequest::default();
         let request = SearchRequest {
             start: seconds(&params, "start")?.unwrap_or(defaults.start),
-            // Whole seconds: what happens within the last one is meant as well.
-            end: seconds(&params, "end")?.map_or(defaults.end, |end| end + Duration::from_secs(1)),
+            end: search_end(&params)?.unwrap_or(defaults.end),
             limit: params
                 .number("limit")
                 .map_err(bad)?
@@ -155,6 +155,21 @@ async fn search(State(shared): State<Arc<Shared>>, params: Params) -> Response {
     outcome().unwrap_or_else(|refusal| refusal)
 }
 
+/// The end of a search. A whole second means all of it: what happens within the current one is found at once. A fraction means itself.
+fn search_end(params: &Params) -> Result<Option<Timestamp>, Response> {
+    let end = seconds(params, "end")?;
+    let is_whole = params
+        .get("end")
+        .is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    Ok(end.map(|end| {
+        if is_whole {
+            end + Duration::from_secs(1)
+        } else {
+            end
+        }
+    }))
+}
+
 /// The query `q`, or one made of the older parameters `tags`, `minDuration` and `maxDuration`.
 fn search_query(params: &Params) -> Result<TraceQuery, Response> {
     let invalid = |error: &dyn std::fmt::Display| bad(format!("invalid TraceQL query: {error}"));
@@ -163,13 +178,18 @@ fn search_query(params: &Params) -> Result<TraceQuery, Response> {
             let Some(text) = params.get(name) else {
                 return Ok(None);
             };
-            let ms = parse_step_ms(text)
-                .ok_or_else(|| bad(format!("invalid {name}: must be a duration")))?;
-            Ok(Some(Duration::from_millis(ms.unsigned_abs())))
+            parse_go_duration(text)
+                .map(Some)
+                .map_err(|reason| bad(format!("invalid {name}: {reason}")))
         };
+        let (min, max) = (duration("minDuration")?, duration("maxDuration")?);
+        if let (Some(min), Some(max)) = (min, max)
+            && max <= min
+        {
+            return Err(bad("invalid maxDuration: must be greater than minDuration"));
+        }
         let tags = params.get("tags").unwrap_or_default();
-        return TraceQuery::from_tags(tags, duration("minDuration")?, duration("maxDuration")?)
-            .map_err(|error| invalid(&error));
+        return TraceQuery::from_tags(tags, min, max).map_err(|error| invalid(&error));
     };
     let query = TraceQuery::parse(query).map_err(|error| invalid(&error))?;
     if query.is_metrics() {

@@ -254,26 +254,36 @@ fn expand(text: &str, value_of: &mut dyn FnMut(&str) -> String) -> String {
 }
 
 /// Whether there is anything but comments, blank lines and document marks: such a file is the default configuration.
-fn has_content(text: &str) -> bool {
+pub(crate) fn has_content(text: &str) -> bool {
     text.lines().map(str::trim).any(|line| {
         !(line.is_empty() || line.starts_with('#') || matches!(line, "---" | "..." | "{}"))
     })
 }
 
 /// Turns an error of the YAML reader into one with file, place and hint.
-fn located(file: &str, text: &str, error: &serde_saphyr::Error) -> ConfigError {
+pub(crate) fn located(file: &str, text: &str, error: &serde_saphyr::Error) -> ConfigError {
     let full = error.without_snippet().to_string();
     // The reader appends the place to its message; here it stands in front.
     let reason = full
         .rfind(" at line ")
         .map_or(full.as_str(), |end| &full[..end]);
     let reason = with_hint(reason);
-    let Some(place) = error.location() else {
-        return ConfigError::Whole {
+    match error.location() {
+        Some(place) => located_at(file, text, &place, reason),
+        None => ConfigError::Whole {
             file: file.to_owned(),
             reason,
-        };
-    };
+        },
+    }
+}
+
+/// An error at a place of a file.
+pub(crate) fn located_at(
+    file: &str,
+    text: &str,
+    place: &serde_saphyr::Location,
+    reason: String,
+) -> ConfigError {
     let (line, column) = (place.line(), place.column());
     let index = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
     let source = text.lines().nth(index).unwrap_or_default();

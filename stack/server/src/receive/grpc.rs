@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, Full};
 
 use super::ReceiveHost;
 use super::body::{BODY_BYTES_MAX, raw, text_of};
-use super::otlp::take;
+use super::otlp::{Door, take};
 
 /// The service of the OTLP/gRPC receiver.
 #[derive(Clone, Debug)]
@@ -31,6 +31,7 @@ enum Code {
     ResourceExhausted = 8,
     Unimplemented = 12,
     Internal = 13,
+    Unavailable = 14,
 }
 
 /// Why a call failed.
@@ -100,8 +101,17 @@ async fn call<H: ReceiveHost>(host: &H, request: Request<Body>) -> Result<Respon
         Failure::new(code, refusal.message)
     })?;
     let message = message(&body, text_of(&head.headers, &ENCODING))?;
-    let outcome = take(host, signal, Encoding::Protobuf, &message)
-        .map_err(|error| Failure::new(Code::InvalidArgument, error.to_string()))?;
+    let outcome = take(
+        host,
+        Door::Collector("grpc"),
+        signal,
+        Encoding::Protobuf,
+        &message,
+    )
+    .map_err(|error| Failure::new(Code::InvalidArgument, error.to_string()))?;
+    if outcome.is_overloaded {
+        return Err(Failure::new(Code::Unavailable, outcome.message));
+    }
     if outcome.is_rate_limited {
         return Err(Failure::new(Code::ResourceExhausted, outcome.message));
     }

@@ -25,7 +25,7 @@ use axum::Router;
 use gameday_env::Clock;
 use gameday_metrics::Store;
 use gameday_signal::{LogRecord, MetricMetadata, Span};
-use gameday_wire::otlp::MetricOptions;
+use gameday_wire::otlp::{Encoding, MetricOptions};
 use gameday_wire::{PushStream, SampleValue, SeriesSample};
 
 pub use body::{BODY_BYTES_MAX, BODY_STALL};
@@ -41,6 +41,21 @@ pub struct Outcome {
     pub message: String,
     /// Whether they were refused only because there is too much now, so that it is worth sending them again.
     pub is_rate_limited: bool,
+    /// Whether nothing was taken because too much is held already, so that it is worth sending it again.
+    pub is_overloaded: bool,
+}
+
+/// Metrics of an export request.
+#[derive(Debug)]
+pub struct MetricsExport<'a> {
+    /// The samples that were made of it.
+    pub samples: Vec<SeriesSample>,
+    /// How many data points were refused.
+    pub refused: u64,
+    /// The request as it came.
+    pub body: &'a [u8],
+    /// Its encoding.
+    pub encoding: Encoding,
 }
 
 /// What the receivers need of the stack. Nothing is awaited while something is lent.
@@ -68,6 +83,44 @@ pub trait ReceiveHost: Clone + Send + Sync + 'static {
     /// Takes spans.
     fn push_spans(&self, spans: Vec<Span>) -> Outcome;
 
+    /// Takes spans that came to the collector over `transport` (`http` or `grpc`); `refused` is what the decoder left out.
+    fn collect_spans(&self, spans: Vec<Span>, refused: u64, transport: &'static str) -> Outcome {
+        let _ = (refused, transport);
+        self.push_spans(spans)
+    }
+
+    /// Takes log records that came to the collector.
+    fn collect_log_records(
+        &self,
+        records: Vec<LogRecord>,
+        refused: u64,
+        transport: &'static str,
+    ) -> Outcome {
+        let _ = (refused, transport);
+        self.push_log_records(records)
+    }
+
+    /// Takes metrics that came to the collector.
+    fn collect_metrics(&self, export: MetricsExport<'_>, transport: &'static str) -> Outcome {
+        let _ = transport;
+        self.push_samples(export.samples)
+    }
+
+    /// Takes samples.
+    fn push_samples(&self, samples: Vec<SeriesSample>) -> Outcome {
+        let (rejected, message) = self.with_metrics(|store| append_samples(store, samples));
+        Outcome {
+            rejected,
+            message,
+            ..Outcome::default()
+        }
+    }
+
+    /// What the collector says of itself, in the text format.
+    fn collector_metrics(&self) -> String {
+        String::new()
+    }
+
     /// Remembers what is known about metric families.
     fn push_metadata(&self, metadata: BTreeMap<String, MetricMetadata>);
 
@@ -91,6 +144,11 @@ pub fn loki_routes<H: ReceiveHost>(host: H) -> Router {
 /// The routes of the OTLP/HTTP receiver.
 pub fn otlp_routes<H: ReceiveHost>(host: H) -> Router {
     otlp::collector_routes(host)
+}
+
+/// The routes of the collector's metrics about itself.
+pub fn collector_metrics_routes<H: ReceiveHost>(host: H) -> Router {
+    otlp::own_metrics_routes(host)
 }
 
 /// The routes of the Pushgateway.

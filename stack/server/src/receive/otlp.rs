@@ -5,14 +5,14 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use gameday_wire::otlp::{
     Encoding, Limits, OtlpError, Signal, StatusCode as RpcCode, decode_logs, decode_metrics,
     decode_traces, export_response, status_response,
 };
 
 use super::body::{Refused, decompressed, text_of};
-use super::{Outcome, ReceiveHost, append_samples, cors, joined};
+use super::{MetricsExport, Outcome, ReceiveHost, cors, joined};
 
 pub(super) fn collector_routes<H: ReceiveHost>(host: H) -> Router {
     Router::new()
@@ -21,6 +21,21 @@ pub(super) fn collector_routes<H: ReceiveHost>(host: H) -> Router {
         .route("/v1/logs", post(logs::<H>))
         .layer(axum::middleware::from_fn(cors::allow))
         .with_state(host)
+}
+
+pub(super) fn own_metrics_routes<H: ReceiveHost>(host: H) -> Router {
+    Router::new()
+        .route("/metrics", get(own_metrics::<H>))
+        .with_state(host)
+}
+
+async fn own_metrics<H: ReceiveHost>(State(host): State<H>) -> Response {
+    let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    (
+        [(header::CONTENT_TYPE, content_type)],
+        host.collector_metrics(),
+    )
+        .into_response()
 }
 
 pub(super) fn prometheus_routes<H: ReceiveHost>(host: H) -> Router {
@@ -61,7 +76,7 @@ async fn prometheus_metrics<H: ReceiveHost>(
         Ok(read) => read,
         Err(refusal) => return refusal,
     };
-    match take(&host, Signal::Metrics, encoding, &bytes) {
+    match take(&host, Door::Store, Signal::Metrics, encoding, &bytes) {
         Ok(outcome) if outcome.rejected > 0 => {
             (StatusCode::BAD_REQUEST, outcome.message).into_response()
         }
@@ -80,7 +95,7 @@ async fn loki_logs<H: ReceiveHost>(
         Ok(read) => read,
         Err(refusal) => return refusal,
     };
-    match take(&host, Signal::Logs, encoding, &bytes) {
+    match take(&host, Door::Store, Signal::Logs, encoding, &bytes) {
         Ok(outcome) if outcome.rejected > 0 => {
             let (status, code) = if outcome.is_rate_limited {
                 (StatusCode::TOO_MANY_REQUESTS, RpcCode::ResourceExhausted)
@@ -108,10 +123,15 @@ async fn export<H: ReceiveHost>(
         Ok(read) => read,
         Err(refusal) => return refusal,
     };
-    match take(host, signal, encoding, &bytes) {
-        Ok(outcome) if outcome.is_rate_limited => {
-            let body = status_response(encoding, RpcCode::ResourceExhausted, &outcome.message);
-            let mut response = answer(StatusCode::TOO_MANY_REQUESTS, encoding, body);
+    match take(host, Door::Collector("http"), signal, encoding, &bytes) {
+        Ok(outcome) if outcome.is_rate_limited || outcome.is_overloaded => {
+            let (code, status) = if outcome.is_overloaded {
+                (RpcCode::Unavailable, StatusCode::SERVICE_UNAVAILABLE)
+            } else {
+                (RpcCode::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS)
+            };
+            let body = status_response(encoding, code, &outcome.message);
+            let mut response = answer(status, encoding, body);
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -158,56 +178,66 @@ fn answer(status: StatusCode, encoding: Encoding, body: Vec<u8>) -> Response {
     (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
 }
 
-/// Decodes a request of a signal and hands it to the store; used by HTTP and gRPC.
+/// The way that a request has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Door {
+    /// To the collector, over `http` or `grpc`.
+    Collector(&'static str),
+    /// Straight to a store.
+    Store,
+}
+
+/// Decodes a request of a signal and hands it on; used by HTTP and gRPC.
 pub(super) fn take<H: ReceiveHost>(
     host: &H,
+    door: Door,
     signal: Signal,
     encoding: Encoding,
     body: &[u8],
 ) -> Result<Outcome, OtlpError> {
     let limits = Limits::default();
-    let (outcome, decoded_rejected, decoded_message) = match signal {
+    let (outcome, refused, message) = match signal {
         Signal::Traces => {
             let decoded = decode_traces(body, encoding, &limits, host.clock().now())?;
-            host.count(
-                "otelcol_receiver_accepted_spans",
-                decoded.items.len() as u64,
-            );
-            host.count("otelcol_receiver_refused_spans", decoded.rejected);
-            let outcome = host.push_spans(decoded.items);
+            let outcome = match door {
+                Door::Collector(transport) => {
+                    host.collect_spans(decoded.items, decoded.rejected, transport)
+                }
+                Door::Store => host.push_spans(decoded.items),
+            };
             (outcome, decoded.rejected, decoded.message)
         }
         Signal::Logs => {
             let decoded = decode_logs(body, encoding, &limits)?;
-            host.count(
-                "otelcol_receiver_accepted_log_records",
-                decoded.items.len() as u64,
-            );
-            host.count("otelcol_receiver_refused_log_records", decoded.rejected);
-            let outcome = host.push_log_records(decoded.items);
+            let outcome = match door {
+                Door::Collector(transport) => {
+                    host.collect_log_records(decoded.items, decoded.rejected, transport)
+                }
+                Door::Store => host.push_log_records(decoded.items),
+            };
             (outcome, decoded.rejected, decoded.message)
         }
         Signal::Metrics => {
             let decoded = decode_metrics(body, encoding, &limits, &host.otlp_options())?;
-            host.count(
-                "otelcol_receiver_accepted_metric_points",
-                decoded.samples.len() as u64,
-            );
-            host.count("otelcol_receiver_refused_metric_points", decoded.rejected);
-            let (rejected, message) =
-                host.with_metrics(|store| append_samples(store, decoded.samples));
-            host.push_metadata(decoded.metadata);
-            let outcome = Outcome {
-                rejected,
-                message,
-                is_rate_limited: false,
+            let outcome = match door {
+                Door::Collector(transport) => {
+                    let export = MetricsExport {
+                        samples: decoded.samples,
+                        refused: decoded.rejected,
+                        body,
+                        encoding,
+                    };
+                    host.collect_metrics(export, transport)
+                }
+                Door::Store => host.push_samples(decoded.samples),
             };
+            host.push_metadata(decoded.metadata);
             (outcome, decoded.rejected, decoded.message)
         }
     };
     Ok(Outcome {
-        rejected: decoded_rejected + outcome.rejected,
-        message: joined(&decoded_message, &outcome.message),
-        is_rate_limited: outcome.is_rate_limited,
+        rejected: refused + outcome.rejected,
+        message: joined(&message, &outcome.message),
+        ..outcome
     })
 }

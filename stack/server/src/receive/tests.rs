@@ -246,6 +246,7 @@ fn otlp_logs_follow_the_store() {
                 rejected: 1,
                 message: "too old".to_owned(),
                 is_rate_limited: false,
+                is_overloaded: false,
             };
         });
         let (status, _, body) = export(&host, "/v1/logs").await;

@@ -40,6 +40,8 @@ struct Values {
     /// Not cumulative, the infinite one last.
     buckets: Vec<u64>,
     exemplars: Vec<Option<Exemplar>>,
+    /// The label sets of its series, made when they are given out for the first time.
+    series: Vec<Labels>,
 }
 
 /// Metrics that share their label sets.
@@ -203,53 +205,56 @@ impl Family {
 impl Entry {
     /// Gives out what `shown` makes of the values of all series.
     fn give_out(
-        &self,
+        &mut self,
         metrics: &[Metric],
         at: Timestamp,
         points: &mut Vec<MetricPoint>,
         shown: impl Fn(f64) -> f64,
     ) {
-        for (metric, values) in metrics.iter().zip(&self.values) {
+        for (metric, values) in metrics.iter().zip(&mut self.values) {
             if !values.touched {
                 continue;
             }
-            let mut give =
-                |suffix: &str, end: Option<String>, value: f64, exemplar: Option<&Exemplar>| {
-                    let mut labels = self.labels.to_builder();
-                    labels.set("__name__", &format!("{}{suffix}", metric.name));
-                    if let Some(end) = end {
-                        labels.set("le", &end);
-                    }
-                    let value = shown(value);
-                    points.push(MetricPoint {
-                        labels: labels.build(),
-                        sample: Sample {
-                            timestamp_ms: at.as_millis(),
-                            value,
-                        },
-                        exemplar: exemplar.filter(|_| value > 0.0).cloned(),
-                    });
-                };
+            if values.series.is_empty() {
+                values.series = series_of(&self.labels, metric);
+            }
+            let mut series = values.series.iter();
+            let mut give = |value: f64, exemplar: Option<&Exemplar>| {
+                let value = shown(value);
+                points.extend(series.next().map(|labels| MetricPoint {
+                    labels: labels.clone(),
+                    sample: Sample {
+                        timestamp_ms: at.as_millis(),
+                        value,
+                    },
+                    exemplar: exemplar.filter(|_| value > 0.0).cloned(),
+                }));
+            };
             if metric.buckets.is_empty() {
-                give("", None, values.sum, None);
+                give(values.sum, None);
                 continue;
             }
             let mut total = 0;
-            for (bucket, count) in values.buckets.iter().enumerate() {
+            for (count, exemplar) in values.buckets.iter().zip(&values.exemplars) {
                 total += count;
-                let end = metric
-                    .buckets
-                    .get(bucket)
-                    .map_or_else(|| "+Inf".to_owned(), f64::to_string);
-                give(
-                    "_bucket",
-                    Some(end),
-                    total as f64,
-                    values.exemplars[bucket].as_ref(),
-                );
+                give(total as f64, exemplar.as_ref());
             }
-            give("_count", None, values.count as f64, None);
-            give("_sum", None, values.sum, None);
+            give(values.count as f64, None);
+            give(values.sum, None);
         }
     }
+}
+
+/// The series of a metric: of a counter itself, of a histogram its buckets, its count and its sum.
+fn series_of(labels: &Labels, metric: &Metric) -> Vec<Labels> {
+    let named = |suffix: &str| labels.with("__name__", &format!("{}{suffix}", metric.name));
+    if metric.buckets.is_empty() {
+        return vec![named("")];
+    }
+    let bucket = named("_bucket");
+    let ends = metric.buckets.iter().map(f64::to_string);
+    ends.chain(["+Inf".to_owned()])
+        .map(|end| bucket.with("le", &end))
+        .chain([named("_count"), named("_sum")])
+        .collect()
 }

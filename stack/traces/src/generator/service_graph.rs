@@ -6,12 +6,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use gameday_signal::{
-    Exemplar, LabelsBuilder, Span, SpanId, SpanKind, SpanStatus, Timestamp, TraceId,
-};
+use gameday_signal::{LabelsBuilder, Span, SpanId, SpanKind, SpanStatus, Timestamp, TraceId};
 
 use super::registry::{Family, Limits, Metric};
-use super::{MetricDescription, MetricPoint, exemplar_of, label_name, push_key};
+use super::{MetricDescription, MetricPoint, exemplar_at, label_name, push_key};
 use crate::store::FixedMap;
 
 /// What the metrics are, in the order of the family.
@@ -100,7 +98,9 @@ struct Half {
     seconds: f64,
     failed: bool,
     dimensions: Vec<String>,
-    exemplar: Exemplar,
+    /// The trace and the end of the span, for an exemplar.
+    trace_id: TraceId,
+    end: Timestamp,
 }
 
 /// A call that is not complete.
@@ -340,14 +340,12 @@ impl ServiceGraph {
         if client.failed || server.failed {
             self.family.add(entry, FAILED, 1.0, now);
         }
-        self.family
-            .observe(entry, SERVER_SECONDS, server.seconds, now, || {
-                server.exemplar.clone()
+        let label = self.trace_id_label.as_str();
+        for (metric, half) in [(SERVER_SECONDS, server), (CLIENT_SECONDS, client)] {
+            self.family.observe(entry, metric, half.seconds, now, || {
+                exemplar_at(half.trace_id, half.end, label, half.seconds)
             });
-        self.family
-            .observe(entry, CLIENT_SECONDS, client.seconds, now, || {
-                client.exemplar.clone()
-            });
+        }
     }
 
     fn half(&self, span: &Span) -> Half {
@@ -362,7 +360,8 @@ impl ServiceGraph {
                 .iter()
                 .map(|name| attribute_text(span, name))
                 .collect(),
-            exemplar: exemplar_of(span, &self.trace_id_label, seconds),
+            trace_id: span.trace_id,
+            end: span.end,
         }
     }
 

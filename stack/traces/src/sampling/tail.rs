@@ -6,6 +6,7 @@ use std::time::Duration;
 use gameday_signal::{Labels, Span, Timestamp, TraceId};
 
 use super::policy::{Policy, RateState, Verdict};
+use crate::generator::span_bytes;
 use crate::store::FixedMap;
 
 /// How traces are decided upon.
@@ -80,6 +81,8 @@ pub struct TailSampler {
     deadlines: VecDeque<(Timestamp, TraceId)>,
     decided: FixedMap<TraceId, bool>,
     decided_order: VecDeque<TraceId>,
+    /// The size of what waits, in bytes of protobuf.
+    waiting_bytes: u64,
     stats: TailSamplerStats,
 }
 
@@ -101,6 +104,7 @@ impl TailSampler {
             deadlines: VecDeque::new(),
             decided: FixedMap::default(),
             decided_order: VecDeque::new(),
+            waiting_bytes: 0,
             stats: TailSamplerStats {
                 policies,
                 ..TailSamplerStats::default()
@@ -124,6 +128,7 @@ impl TailSampler {
                 continue;
             }
             self.stats.waiting_spans += 1;
+            self.waiting_bytes += span_bytes(&span) as u64;
             let trace_id = span.trace_id;
             if let Some(waiting) = self.waiting.get_mut(&trace_id) {
                 waiting.push(span);
@@ -144,8 +149,7 @@ impl TailSampler {
             && deadline <= now
         {
             self.deadlines.pop_front();
-            if let Some(spans) = self.waiting.remove(&id) {
-                self.stats.waiting_spans -= spans.len();
+            if let Some(spans) = self.take(id) {
                 self.decide(id, spans, now, &mut kept);
             }
         }
@@ -156,8 +160,7 @@ impl TailSampler {
     pub fn flush(&mut self, now: Timestamp) -> Vec<Span> {
         let mut kept = Vec::new();
         while let Some((_, id)) = self.deadlines.pop_front() {
-            if let Some(spans) = self.waiting.remove(&id) {
-                self.stats.waiting_spans -= spans.len();
+            if let Some(spans) = self.take(id) {
                 self.decide(id, spans, now, &mut kept);
             }
         }
@@ -167,6 +170,11 @@ impl TailSampler {
     /// When the next trace is decided upon.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.deadlines.front().map(|(deadline, _)| *deadline)
+    }
+
+    /// The size of what waits, in bytes of protobuf.
+    pub fn waiting_bytes(&self) -> u64 {
+        self.waiting_bytes
     }
 
     /// What became of spans and traces.
@@ -229,6 +237,15 @@ impl TailSampler {
         all
     }
 
+    /// The spans of a trace that waits no longer.
+    fn take(&mut self, id: TraceId) -> Option<Vec<Span>> {
+        let spans = self.waiting.remove(&id)?;
+        self.stats.waiting_spans -= spans.len();
+        let bytes: usize = spans.iter().map(span_bytes).sum();
+        self.waiting_bytes -= bytes as u64;
+        Some(spans)
+    }
+
     fn decide(&mut self, id: TraceId, spans: Vec<Span>, now: Timestamp, kept: &mut Vec<Span>) {
         let mut sampled = false;
         let mut forbidden = false;
@@ -276,8 +293,7 @@ impl TailSampler {
             || self.stats.waiting_spans > self.config.max_spans)
             && let Some((_, id)) = self.deadlines.pop_front()
         {
-            if let Some(spans) = self.waiting.remove(&id) {
-                self.stats.waiting_spans -= spans.len();
+            if let Some(spans) = self.take(id) {
                 self.stats.dropped_too_early += 1;
                 self.stats.dropped_too_early_spans += spans.len() as u64;
             }

@@ -12,7 +12,7 @@ use super::attributes::{
 };
 use super::message::{LogRecordMessage, LogsData, ResourceLogs, ScopeLogs};
 use super::traces::{nanos, same};
-use super::{Decoded, Encoding, Limits, OtlpError, Refusals, decode};
+use super::{Decoded, Encoding, Limits, OtlpError, Refusals, decode_request};
 
 /// The attribute that holds the name of an event (OpenTelemetry semantic conventions for events).
 const EVENT_NAME: &str = "event.name";
@@ -27,8 +27,8 @@ pub fn decode_logs(
     encoding: Encoding,
     limits: &Limits,
 ) -> Result<Decoded<LogRecord>, OtlpError> {
-    let data: LogsData = decode(body, encoding)?;
     let mut refusals = Refusals::default();
+    let data: LogsData = decode_request::<_, LogRecordMessage>(body, encoding, &mut refusals)?;
     let mut records = Vec::new();
     for group in data.resource_logs {
         let count = |scopes: &[ScopeLogs]| scopes.iter().map(|scope| scope.log_records.len()).sum();

@@ -14,7 +14,7 @@ use super::metric_message::{
     SummaryPoint,
 };
 use super::naming::{Shape, label_name, metric_name, unit_name};
-use super::{Encoding, Limits, OtlpError, Refusals, decode, exponential};
+use super::{Encoding, Limits, OtlpError, Refusals, decode, decode_request, exponential};
 use crate::number::format_open_metrics_float;
 use crate::{SampleValue, SeriesSample};
 
@@ -84,9 +84,9 @@ pub fn decode_metrics(
     limits: &Limits,
     options: &MetricOptions,
 ) -> Result<DecodedMetrics, OtlpError> {
-    let data: MetricsData = decode(body, encoding)?;
-    let mut out = DecodedMetrics::default();
     let mut refusals = Refusals::default();
+    let data: MetricsData = decode_request::<_, Metric>(body, encoding, &mut refusals)?;
+    let mut out = DecodedMetrics::default();
     for group in data.resource_metrics {
         let points = |metric: &Metric| point_count(metric);
         let own = match resource(group.resource, limits) {

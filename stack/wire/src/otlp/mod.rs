@@ -11,6 +11,7 @@ pub(crate) mod message;
 mod metric_message;
 mod metrics;
 mod naming;
+mod salvage;
 mod traces;
 
 use std::time::Duration;
@@ -190,6 +191,31 @@ where
     }
 }
 
+/// The same; where an item of a request in protobuf is no `Item`, it is left out alone and counted.
+fn decode_request<M, Item>(
+    body: &[u8],
+    encoding: Encoding,
+    refusals: &mut Refusals,
+) -> Result<M, OtlpError>
+where
+    M: Message + Default + serde::de::DeserializeOwned,
+    Item: Message + Default,
+{
+    let error = match decode(body, encoding) {
+        Ok(data) => return Ok(data),
+        Err(error) => error,
+    };
+    if encoding == Encoding::Protobuf
+        && let Some((clean, left_out)) = salvage::salvage::<Item>(body)
+        && let Ok(data) = M::decode(clean.as_slice())
+    {
+        let count = usize::try_from(left_out).unwrap_or(usize::MAX);
+        refusals.reject(count, error.to_string());
+        return Ok(data);
+    }
+    Err(error)
+}
+
 /// The body of the answer to an export that was taken: the partial success is left out when nothing was refused and there is no
 /// warning, as the specification demands.
 pub fn export_response(
@@ -220,6 +246,14 @@ pub fn export_response(
                 .into_bytes()
         }
     }
+}
+
+/// How many items the answer to an export in protobuf says were refused; none where it is no such answer.
+pub fn rejected_of(answer: &[u8]) -> u64 {
+    message::ExportResponse::decode(answer)
+        .ok()
+        .and_then(|answer| answer.partial_success)
+        .map_or(0, |partial| u64::try_from(partial.rejected).unwrap_or(0))
 }
 
 /// Codes of `google.rpc.Status` (google/rpc/code.proto) that receivers use.

@@ -15,7 +15,7 @@ use super::message::{
     EventMessage, LinkMessage, ResourceSpans, ScopeSpans, SpanMessage, SpanStatusMessage,
     TracesData,
 };
-use super::{Decoded, Encoding, Limits, OtlpError, Refusals, decode};
+use super::{Decoded, Encoding, Limits, OtlpError, Refusals, decode_request};
 
 /// Reads an `ExportTraceServiceRequest`. Spans with ids of the wrong length or all zeros, times outside of the window around `now`, or
 /// over a limit are refused alone.
@@ -28,8 +28,8 @@ pub fn decode_traces(
     limits: &Limits,
     now: Timestamp,
 ) -> Result<Decoded<Span>, OtlpError> {
-    let data: TracesData = decode(body, encoding)?;
     let mut refusals = Refusals::default();
+    let data: TracesData = decode_request::<_, SpanMessage>(body, encoding, &mut refusals)?;
     let mut spans = Vec::new();
     for group in data.resource_spans {
         let count = |scopes: &[ScopeSpans]| scopes.iter().map(|scope| scope.spans.len()).sum();
