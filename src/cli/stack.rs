@@ -30,6 +30,9 @@ pub(super) struct Args {
     /// [default: all in memory]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Sends no notification anywhere: all are kept on the page /receivers of Alertmanager's port [default without --config]
+    #[arg(long)]
+    keep_notifications: bool,
     /// Moves every port by this much.
     #[arg(long, value_name = "N", default_value_t = 0)]
     port_offset: u16,
@@ -56,7 +59,11 @@ pub(super) fn run(command: StackCommand) -> Result<ExitCode, Failure> {
         let external_url = format!("http://{}", addresses.prometheus);
         let options = StackOptions {
             addresses: addresses.clone(),
-            notify: NotifyMode::Direct,
+            notify: if args.keep_notifications || args.config.is_none() {
+                NotifyMode::Keep
+            } else {
+                NotifyMode::Direct
+            },
             compress: None,
             external_url,
             span_metrics: true,
@@ -91,6 +98,10 @@ pub(super) fn run(command: StackCommand) -> Result<ExitCode, Failure> {
         ] {
             say(format!("{server:<13} http://{address}"))?;
         }
+        say(format!(
+            "{:<13} http://{}/receivers",
+            "Receivers", addresses.alertmanager
+        ))?;
         let mut hangups = Hangups::listen();
         let interrupted = gameday_env::interrupted();
         let mut interrupted = std::pin::pin!(interrupted);

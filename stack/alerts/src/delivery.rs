@@ -55,6 +55,11 @@ impl Alertmanager {
                 receiver.step(integration.kind, integration.index, &context, answers)
             });
         match step {
+            Some(Ok(Step::Request(mut request))) => {
+                // An integration may have read a secret after it has made the request.
+                request.secrets = context.secrets();
+                Step::Request(request)
+            }
             Some(Ok(step)) => step,
             Some(Err(error)) => Step::Finished(Outcome::Failed { error }),
             None => Step::Finished(Outcome::Failed {

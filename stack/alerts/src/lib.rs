@@ -65,8 +65,8 @@ pub use matchers::{
     parse_classic_matcher, parse_classic_matchers, parse_utf8_matcher, parse_utf8_matchers,
 };
 pub use message::{
-    Answer, ClientOptions, EmailAuth, EmailMessage, OAuth2Options, OutgoingRequest, Step,
-    TlsOptions,
+    Answer, ClientOptions, EmailAuth, EmailMessage, OAuth2Options, OutgoingRequest, ProxyOptions,
+    Step, TlsOptions,
 };
 pub use notification_log::NotificationReason;
 pub use render::FileReader;

@@ -33,6 +33,25 @@ pub struct OutgoingRequest {
     pub timeout: Duration,
     /// How to reach the server.
     pub client: ClientOptions,
+    /// Passwords, tokens and keys that are somewhere in it: what is shown of it must not hold them.
+    pub secrets: Vec<String>,
+}
+
+/// A path this long may be the secret of an incoming webhook; a shorter one is a word that stands in many places.
+const SECRET_PATH_MIN: usize = 16;
+
+impl OutgoingRequest {
+    /// What an error must not quote: the secrets, and the address, since that of an incoming webhook is one.
+    pub fn unquotable(&self) -> Vec<String> {
+        let mut texts = vec![self.url.clone()];
+        let path = self
+            .url
+            .split_once("://")
+            .and_then(|(_, rest)| rest.find('/').map(|start| rest[start..].to_owned()));
+        texts.extend(path.filter(|path| path.len() >= SECRET_PATH_MIN));
+        texts.extend(self.secrets.iter().cloned());
+        texts
+    }
 }
 
 impl fmt::Debug for OutgoingRequest {
@@ -53,14 +72,8 @@ pub struct ClientOptions {
     pub follow_redirects: bool,
     /// Whether HTTP/2 may be spoken.
     pub http2: bool,
-    /// The proxy, if there is one.
-    pub proxy_url: Option<String>,
-    /// Hosts that are reached without it, separated by commas.
-    pub no_proxy: String,
-    /// Headers for the proxy's CONNECT; they may hold secrets.
-    pub proxy_headers: Vec<(String, String)>,
-    /// Whether the usual environment variables name the proxy.
-    pub proxy_from_environment: bool,
+    /// Through which proxy.
+    pub proxy: ProxyOptions,
     /// Certificates and versions.
     pub tls: TlsOptions,
     /// The token that has to be fetched first, if one has to.
@@ -74,6 +87,29 @@ impl fmt::Debug for ClientOptions {
             .field("follow_redirects", &self.follow_redirects)
             .field("http2", &self.http2)
             .field("tls", &self.tls)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The proxy on the way to a server.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct ProxyOptions {
+    /// Its address, if there is one; it may hold a password.
+    pub url: Option<String>,
+    /// Hosts that are reached without it, separated by commas.
+    pub no_proxy: String,
+    /// Headers for its CONNECT; they may hold secrets.
+    pub connect_headers: Vec<(String, String)>,
+    /// Whether the usual environment variables name the proxy.
+    pub from_environment: bool,
+}
+
+impl fmt::Debug for ProxyOptions {
+    /// Without address and headers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProxyOptions")
+            .field("no_proxy", &self.no_proxy)
+            .field("from_environment", &self.from_environment)
             .finish_non_exhaustive()
     }
 }
@@ -120,6 +156,10 @@ pub struct OAuth2Options {
     pub scopes: Vec<String>,
     /// Further parameters.
     pub endpoint_params: Vec<(String, String)>,
+    /// Certificates and versions, on the way there.
+    pub tls: TlsOptions,
+    /// Through which proxy.
+    pub proxy: ProxyOptions,
 }
 
 impl fmt::Debug for OAuth2Options {
@@ -239,6 +279,15 @@ impl fmt::Debug for EmailMessage {
             .field("to", &self.to)
             .field("bytes", &self.data.len())
             .finish_non_exhaustive()
+    }
+}
+
+impl EmailMessage {
+    /// What must not be shown of the conversation with the server.
+    pub fn secrets(&self) -> Vec<String> {
+        let auth = self.auth.iter();
+        auth.flat_map(|auth| [auth.password.clone(), auth.secret.clone()])
+            .collect()
     }
 }
 

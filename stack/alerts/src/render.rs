@@ -1,7 +1,9 @@
 //! From a notification to what is sent: templates, secrets from files, requests.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::rc::Rc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -12,9 +14,9 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::config::http::{HttpConfig, TlsConfig, TlsVersion};
-use crate::config::values::Secret;
+use crate::config::values::{NewFlag, ProxyUrl, Secret};
 use crate::effect::{Notification, NotifiedAlert};
-use crate::message::{ClientOptions, OAuth2Options, OutgoingRequest, TlsOptions};
+use crate::message::{ClientOptions, OAuth2Options, OutgoingRequest, ProxyOptions, TlsOptions};
 use crate::templates::Templates;
 
 /// Reads a file that alertmanager.yml names; the text of the error is shown to people.
@@ -31,6 +33,8 @@ pub(crate) struct Context<'a> {
     alert_count: usize,
     /// Made when the first template asks for it.
     data: OnceCell<Value>,
+    /// What was taken out of the configuration and its files and must not be shown; shared with truncated contexts.
+    secrets: Rc<RefCell<Vec<String>>>,
 }
 
 impl<'a> Context<'a> {
@@ -51,6 +55,7 @@ impl<'a> Context<'a> {
             route_labels: notification.route_labels.clone(),
             alert_count: notification.alerts.len(),
             data: OnceCell::new(),
+            secrets: Rc::default(),
         };
         if !notification.route_labels.is_empty() {
             // A route label that cannot be expanded is left out, as in Alertmanager.
@@ -98,6 +103,7 @@ impl<'a> Context<'a> {
             route_labels: self.route_labels.clone(),
             alert_count: count.min(self.notification.alerts.len()),
             data: OnceCell::new(),
+            secrets: Rc::clone(&self.secrets),
             ..*self
         }
     }
@@ -129,7 +135,18 @@ impl<'a> Context<'a> {
 
     /// A secret, from the configuration or the file that it names; white space around a file's content does not count.
     pub(crate) fn secret(&self, inline: &Secret, file: &str) -> Result<String, String> {
-        self.text_or_file(inline.reveal(), file)
+        let text = self.text_or_file(inline.reveal(), file)?;
+        self.note_secret(&text);
+        Ok(text)
+    }
+
+    /// The secrets that were read so far.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        self.secrets.borrow().clone()
+    }
+
+    fn note_secret(&self, text: &str) {
+        self.secrets.borrow_mut().push(text.to_owned());
     }
 
     /// A text from the configuration or the file that it names.
@@ -137,9 +154,11 @@ impl<'a> Context<'a> {
         if !inline.is_empty() || file.is_empty() {
             return Ok(inline.to_owned());
         }
-        (self.read_file)(file)
+        let text = (self.read_file)(file)
             .map(|content| content.trim().to_owned())
-            .map_err(|reason| format!("could not read {file}: {reason}"))
+            .map_err(|reason| format!("could not read {file}: {reason}"))?;
+        self.note_secret(&text);
+        Ok(text)
     }
 
     /// SHA-256 of the group's key: the name of the group in services that limit its length.
@@ -193,6 +212,7 @@ impl<'a> Context<'a> {
             body,
             timeout: self.time_left(timeout),
             client,
+            secrets: Vec::new(),
         })
     }
 
@@ -226,6 +246,7 @@ impl<'a> Context<'a> {
             let username = self.text_or_file(&basic.username, &basic.username_file)?;
             let password = self.secret(&basic.password, &basic.password_file)?;
             let pair = STANDARD.encode(format!("{username}:{password}"));
+            self.note_secret(&pair);
             headers.push(("Authorization".to_owned(), format!("Basic {pair}")));
         }
         for (name, header) in &http.http_headers {
@@ -234,7 +255,11 @@ impl<'a> Context<'a> {
                 .secrets
                 .iter()
                 .map(|secret| secret.reveal().to_owned());
-            for value in plain.chain(secrets) {
+            for value in plain {
+                headers.push((name.clone(), value));
+            }
+            for value in secrets {
+                self.note_secret(&value);
                 headers.push((name.clone(), value));
             }
             for file in &header.files {
@@ -261,6 +286,13 @@ impl<'a> Context<'a> {
                     token_url: oauth2.token_url.clone(),
                     scopes: oauth2.scopes.clone(),
                     endpoint_params: oauth2.endpoint_params.clone().into_iter().collect(),
+                    tls: self.tls_options(oauth2.tls_config.as_ref())?,
+                    proxy: proxy_options(
+                        &oauth2.proxy_url,
+                        &oauth2.no_proxy,
+                        oauth2.proxy_from_environment,
+                        &oauth2.proxy_connect_header,
+                    ),
                 })
             }
             None => None,
@@ -268,18 +300,12 @@ impl<'a> Context<'a> {
         Ok(ClientOptions {
             follow_redirects: http.follow_redirects,
             http2: http.enable_http2,
-            proxy_url: Some(http.proxy_url.reveal().to_owned()).filter(|url| !url.is_empty()),
-            no_proxy: http.no_proxy.clone(),
-            proxy_headers: http
-                .proxy_connect_header
-                .iter()
-                .flat_map(|(name, values)| {
-                    values
-                        .iter()
-                        .map(move |value| (name.clone(), value.reveal().to_owned()))
-                })
-                .collect(),
-            proxy_from_environment: http.proxy_from_environment.0,
+            proxy: proxy_options(
+                &http.proxy_url,
+                &http.no_proxy,
+                http.proxy_from_environment,
+                &http.proxy_connect_header,
+            ),
             tls: self.tls_options(http.tls_config.as_ref())?,
             oauth2,
         })
@@ -305,6 +331,25 @@ impl<'a> Context<'a> {
             min_version: tls.min_version.map(TlsVersion::as_str),
             max_version: tls.max_version.map(TlsVersion::as_str),
         })
+    }
+}
+
+fn proxy_options(
+    url: &ProxyUrl,
+    no_proxy: &str,
+    from_environment: NewFlag,
+    connect_header: &BTreeMap<String, Vec<Secret>>,
+) -> ProxyOptions {
+    let headers = connect_header.iter().flat_map(|(name, values)| {
+        values
+            .iter()
+            .map(move |value| (name.clone(), value.reveal().to_owned()))
+    });
+    ProxyOptions {
+        url: Some(url.reveal().to_owned()).filter(|url| !url.is_empty()),
+        no_proxy: no_proxy.to_owned(),
+        connect_headers: headers.collect(),
+        from_environment: from_environment.0,
     }
 }
 

@@ -21,6 +21,7 @@ use crate::collector::Collector;
 use crate::config::PrometheusConfig;
 use crate::data::store_config;
 use crate::files::StackFiles;
+use crate::inbox::Inbox;
 use crate::receive::Pushgateway;
 use crate::scrape::Scraper;
 
@@ -60,6 +61,8 @@ pub(crate) struct Shared {
     commit_error: Mutex<Option<String>>,
     /// The generation of Alertmanager's state that was saved last.
     saved_generation: Mutex<u64>,
+    /// What the stack's own receivers show.
+    inbox: Mutex<Inbox>,
 }
 
 /// The engines that a stack starts with.
@@ -127,6 +130,7 @@ impl Shared {
             data,
             commit_error: Mutex::default(),
             saved_generation: Mutex::default(),
+            inbox: Mutex::default(),
         }
     }
 
@@ -190,6 +194,10 @@ impl Shared {
 
     pub(crate) fn alerts(&self) -> MutexGuard<'_, Alertmanager> {
         lock(&self.alerts)
+    }
+
+    pub(crate) fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        lock(&self.inbox)
     }
 
     pub(crate) fn logs(&self) -> MutexGuard<'_, LogStore> {

@@ -179,7 +179,8 @@ impl Stack {
             env,
             "alertmanager",
             &addresses.alertmanager,
-            api::alertmanager::routes(Arc::clone(&shared)),
+            api::alertmanager::routes(Arc::clone(&shared))
+                .merge(api::receivers::routes(Arc::clone(&shared))),
         )
         .await?;
         listen(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gameday_alerts::Effect as AlertEffect;
-use gameday_env::{Env, HttpClient};
+use gameday_env::Env;
 use gameday_rules::Effect as RuleEffect;
 use gameday_signal::{Alert, EventKind, Timestamp};
 use http::Request;
@@ -14,7 +14,8 @@ use tokio::sync::mpsc;
 
 use crate::forward::{self, Delivery, deliveries};
 use crate::host::Host;
-use crate::notify::{NotifyMode, deliver};
+use crate::notify::{Notifier, NotifyMode};
+use crate::outgoing::Outgoing;
 use crate::rule_backend::MetricsBackend;
 use crate::scrape::{self, read_target_files};
 use crate::shared::Shared;
@@ -99,7 +100,7 @@ pub(crate) async fn wait_until(env: &Env, deadline: Option<Timestamp>, wake: &to
 }
 
 async fn post_alerts(env: Env, shared: Arc<Shared>, mut waiting: mpsc::Receiver<Alert>) {
-    let client = env.http_client();
+    let outgoing = Outgoing::new(&env);
     loop {
         let mut batch = Vec::new();
         if waiting.recv_many(&mut batch, ALERT_BATCH_MAX).await == 0 {
@@ -115,11 +116,7 @@ async fn post_alerts(env: Env, shared: Arc<Shared>, mut waiting: mpsc::Receiver<
                 continue;
             }
             shared.count("prometheus_notifications_sent_total", count);
-            let sent = match delivery.http.authorization_header(&read) {
-                Ok(authorization) => post(&client, &delivery, authorization.as_deref()).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = sent {
+            if let Err(error) = post(&outgoing, &delivery, &read).await {
                 // Lost alerts are sent again by the rules' resend delay, as in Prometheus.
                 shared.count("prometheus_notifications_errors_total", count);
                 env.record(EventKind::Note {
@@ -141,20 +138,21 @@ fn posted(alert: &Alert) -> serde_json::Value {
 }
 
 async fn post(
-    client: &HttpClient,
+    outgoing: &Outgoing,
     delivery: &Delivery,
-    authorization: Option<&str>,
+    read: &(dyn Fn(&str) -> std::io::Result<String> + Sync),
 ) -> Result<(), String> {
     let body = json!(delivery.alerts.iter().map(posted).collect::<Vec<_>>()).to_string();
     let mut request = Request::post(&delivery.url).header("content-type", "application/json");
-    if let Some(value) = authorization {
-        request = request.header("authorization", value);
+    for (name, value) in delivery.http.request_headers(read)? {
+        request = request.header(name, value);
     }
     let request = request
         .body(Bytes::from(body))
         .map_err(|error| error.to_string())?;
-    let answer = client
-        .send(request, delivery.timeout)
+    let options = delivery.http.request_options(read)?;
+    let answer = outgoing
+        .send(request, &options, delivery.timeout)
         .await
         .map_err(|error| error.to_string())?;
     if answer.status().is_success() {
@@ -169,7 +167,7 @@ async fn post(
 }
 
 async fn alerts(env: Env, shared: Arc<Shared>, notify: NotifyMode) {
-    let client = env.http_client();
+    let notifier = Notifier::new(&env, &shared, notify);
     loop {
         let deadline = shared.alerts().next_deadline();
         wait_until(&env, deadline, &shared.alerts_wake).await;
@@ -180,12 +178,7 @@ async fn alerts(env: Env, shared: Arc<Shared>, notify: NotifyMode) {
         for effect in effects {
             match effect {
                 AlertEffect::Notify(notification) => {
-                    env.spawn(deliver(
-                        Arc::clone(&shared),
-                        client.clone(),
-                        notify.clone(),
-                        notification,
-                    ));
+                    env.spawn(notifier.clone().deliver(notification));
                 }
                 AlertEffect::Suppressed(suppressed) => {
                     env.record(EventKind::NotificationMuted {

@@ -7,4 +7,5 @@ pub(crate) mod jaeger;
 pub(crate) mod loki;
 pub(crate) mod prometheus;
 pub(crate) mod prometheus_status;
+pub(crate) mod receivers;
 pub(crate) mod tempo;

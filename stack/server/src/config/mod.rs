@@ -1,7 +1,7 @@
 //! prometheus.yml, as Prometheus 3 reads it.
 //!
 //! Unknown keys are refused with their place and the nearest known key. Keys that Prometheus knows and this stack does not obey (service
-//! discovery other than static and file, proxies, OAuth 2.0, remote read, tracing) are read and named in [`PrometheusConfig::warnings`], so that
+//! discovery other than static and file, remote read, tracing) are read and named in [`PrometheusConfig::warnings`], so that
 //! a team's own file loads unchanged and nobody takes silence for obedience.
 
 mod http;
@@ -15,7 +15,10 @@ use gameday_query::did_you_mean;
 use gameday_signal::Labels;
 use serde::Deserialize;
 
-pub use http::{Authorization, BasicAuth, HttpClientConfig, Secret, TlsConfig};
+pub use http::{
+    Authorization, BasicAuth, HeaderConfig, HttpClientConfig, OAuth2Config, ProxyConfig, ReadFile,
+    Secret, TlsConfig,
+};
 pub use scrape::{
     FileSdConfig, NameEscaping, NameValidation, ScrapeConfig, ScrapeProtocol, StaticConfig,
 };
@@ -145,7 +148,7 @@ impl PrometheusConfig {
             }
         }
         let mut alerting = file.alerting.unwrap_or_default();
-        for (index, own) in alerting.alertmanagers.iter().enumerate() {
+        for (index, own) in alerting.alertmanagers.iter_mut().enumerate() {
             own.check(index, &mut warnings)?;
         }
         let mut remote_write = file.remote_write.unwrap_or_default();
@@ -159,7 +162,6 @@ impl PrometheusConfig {
                 ));
             }
         }
-        alerting.fill();
         let otlp = file.otlp.unwrap_or_default().resolve(&mut warnings)?;
         let storage = file.storage.unwrap_or_default();
         storage.warn(&mut warnings);

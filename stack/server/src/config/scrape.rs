@@ -8,7 +8,10 @@ use gameday_wire::exposition::Format;
 use serde::Deserialize;
 use serde::de::Error as _;
 
-use super::http::{Authorization, BasicAuth, HttpClientConfig, Secret, TlsConfig};
+use super::http::{
+    Authorization, BasicAuth, HeaderConfig, HttpClientConfig, OAuth2Config, Secret, TlsConfig,
+    take_http_keys,
+};
 use super::sections::Global;
 use super::values::{Ignored, bytes, duration, scale};
 use crate::relabel::Relabel;
@@ -197,8 +200,6 @@ pub struct ScrapeConfig {
     pub track_timestamps_staleness: bool,
     /// Ask for compressed answers.
     pub enable_compression: bool,
-    /// Go where the target sends us.
-    pub follow_redirects: bool,
     /// Which names are taken; `utf8` where nothing is said.
     pub metric_name_validation_scheme: Option<NameValidation>,
     /// How targets are asked to write names that the classic grammar does not have.
@@ -234,20 +235,23 @@ pub struct ScrapeConfig {
 
     basic_auth: Option<BasicAuth>,
     authorization: Option<Authorization>,
+    oauth2: Option<OAuth2Config>,
     bearer_token: Secret,
     bearer_token_file: String,
     tls_config: TlsConfig,
-    enable_http2: Option<Ignored>,
+    follow_redirects: bool,
+    /// HTTP/1.1 is spoken whether HTTP/2 may be or not.
+    #[serde(rename = "enable_http2")]
+    _enable_http2: Option<bool>,
+    proxy_url: Secret,
+    no_proxy: String,
+    proxy_from_environment: bool,
+    proxy_connect_header: BTreeMap<String, Vec<Secret>>,
+    http_headers: BTreeMap<String, HeaderConfig>,
     scrape_failure_log_file: Option<Ignored>,
     convert_classic_histograms_to_nhcb: Option<Ignored>,
     native_histogram_bucket_limit: Option<Ignored>,
     native_histogram_min_bucket_factor: Option<Ignored>,
-    no_proxy: Option<Ignored>,
-    proxy_connect_header: Option<Ignored>,
-    proxy_from_environment: Option<Ignored>,
-    proxy_url: Option<Ignored>,
-    http_headers: Option<Ignored>,
-    oauth2: Option<Ignored>,
     azure_sd_configs: Option<Ignored>,
     consul_sd_configs: Option<Ignored>,
     digitalocean_sd_configs: Option<Ignored>,
@@ -301,7 +305,6 @@ impl Default for ScrapeConfig {
             honor_timestamps: true,
             track_timestamps_staleness: false,
             enable_compression: true,
-            follow_redirects: true,
             static_configs: Vec::new(),
             file_sd_configs: Vec::new(),
             relabel_configs: Vec::new(),
@@ -318,7 +321,8 @@ impl Default for ScrapeConfig {
             bearer_token: Secret::default(),
             bearer_token_file: String::new(),
             tls_config: TlsConfig::default(),
-            enable_http2: None,
+            follow_redirects: true,
+            _enable_http2: None,
             keep_dropped_targets: None,
             scrape_failure_log_file: None,
             metric_name_validation_scheme: None,
@@ -327,11 +331,11 @@ impl Default for ScrapeConfig {
             extra_scrape_metrics: None,
             native_histogram_bucket_limit: None,
             native_histogram_min_bucket_factor: None,
-            no_proxy: None,
-            proxy_connect_header: None,
-            proxy_from_environment: None,
-            proxy_url: None,
-            http_headers: None,
+            no_proxy: String::new(),
+            proxy_connect_header: BTreeMap::new(),
+            proxy_from_environment: false,
+            proxy_url: Secret::default(),
+            http_headers: BTreeMap::new(),
             oauth2: None,
             azure_sd_configs: None,
             consul_sd_configs: None,
@@ -433,14 +437,8 @@ impl ScrapeConfig {
         ] {
             *own = own.or(global).filter(|limit| *limit > 0);
         }
-        self.http = HttpClientConfig::new(
-            self.basic_auth.take(),
-            self.authorization.take(),
-            &std::mem::take(&mut self.bearer_token),
-            &std::mem::take(&mut self.bearer_token_file),
-            std::mem::take(&mut self.tls_config),
-        )
-        .map_err(|reason| format!("{job}: {reason}"))?;
+        self.http = HttpClientConfig::new(take_http_keys!(self))
+            .map_err(|reason| format!("{job}: {reason}"))?;
         for own in &self.file_sd_configs {
             check_files(&own.files).map_err(|reason| format!("{job}: {reason}"))?;
         }
@@ -497,10 +495,6 @@ impl ScrapeConfig {
                 &self.native_histogram_min_bucket_factor,
             ),
             ("scrape_failure_log_file", &self.scrape_failure_log_file),
-            ("proxy_url", &self.proxy_url),
-            ("proxy_from_environment", &self.proxy_from_environment),
-            ("http_headers", &self.http_headers),
-            ("oauth2", &self.oauth2),
             ("azure_sd_configs", &self.azure_sd_configs),
             ("consul_sd_configs", &self.consul_sd_configs),
             ("digitalocean_sd_configs", &self.digitalocean_sd_configs),

@@ -9,7 +9,10 @@ use gameday_wire::remote_write::Version;
 use serde::Deserialize;
 use serde::de::Error as _;
 
-use super::http::{Authorization, BasicAuth, HttpClientConfig, Secret, TlsConfig};
+use super::http::{
+    Authorization, BasicAuth, HeaderConfig, HttpClientConfig, OAuth2Config, Secret, TlsConfig,
+    take_http_keys,
+};
 use super::scrape::{
     FileSdConfig, NameEscaping, NameValidation, ScrapeProtocol, StaticConfig, check_files,
 };
@@ -155,14 +158,6 @@ pub struct AlertingConfig {
     pub alertmanagers: Vec<AlertmanagerConfig>,
 }
 
-impl AlertingConfig {
-    pub(super) fn fill(&mut self) {
-        for own in &mut self.alertmanagers {
-            own.take_http();
-        }
-    }
-}
-
 /// One group of Alertmanagers.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -190,17 +185,19 @@ pub struct AlertmanagerConfig {
     api_version: (),
     basic_auth: Option<BasicAuth>,
     authorization: Option<Authorization>,
+    oauth2: Option<OAuth2Config>,
     bearer_token: Secret,
     bearer_token_file: String,
     tls_config: TlsConfig,
-    follow_redirects: Option<Ignored>,
-    enable_http2: Option<Ignored>,
-    no_proxy: Option<Ignored>,
-    proxy_connect_header: Option<Ignored>,
-    proxy_from_environment: Option<Ignored>,
-    proxy_url: Option<Ignored>,
-    http_headers: Option<Ignored>,
-    oauth2: Option<Ignored>,
+    follow_redirects: bool,
+    /// HTTP/1.1 is spoken whether HTTP/2 may be or not.
+    #[serde(rename = "enable_http2")]
+    _enable_http2: Option<bool>,
+    proxy_url: Secret,
+    no_proxy: String,
+    proxy_from_environment: bool,
+    proxy_connect_header: BTreeMap<String, Vec<Secret>>,
+    http_headers: BTreeMap<String, HeaderConfig>,
     sigv4: Option<Ignored>,
     consul_sd_configs: Option<Ignored>,
     dns_sd_configs: Option<Ignored>,
@@ -235,13 +232,13 @@ impl Default for AlertmanagerConfig {
             bearer_token: Secret::default(),
             bearer_token_file: String::new(),
             tls_config: TlsConfig::default(),
-            follow_redirects: None,
-            enable_http2: None,
-            no_proxy: None,
-            proxy_connect_header: None,
-            proxy_from_environment: None,
-            proxy_url: None,
-            http_headers: None,
+            follow_redirects: true,
+            _enable_http2: None,
+            proxy_url: Secret::default(),
+            no_proxy: String::new(),
+            proxy_from_environment: false,
+            proxy_connect_header: BTreeMap::new(),
+            http_headers: BTreeMap::new(),
             oauth2: None,
             sigv4: None,
             consul_sd_configs: None,
@@ -254,32 +251,15 @@ impl Default for AlertmanagerConfig {
 }
 
 impl AlertmanagerConfig {
-    fn client(&self) -> Result<HttpClientConfig, String> {
-        HttpClientConfig::new(
-            self.basic_auth.clone(),
-            self.authorization.clone(),
-            &self.bearer_token,
-            &self.bearer_token_file,
-            self.tls_config.clone(),
-        )
-    }
-
-    fn take_http(&mut self) {
-        self.http = self.client().unwrap_or_default();
-    }
-
-    pub(super) fn check(&self, index: usize, warnings: &mut Vec<String>) -> Result<(), String> {
+    pub(super) fn check(&mut self, index: usize, warnings: &mut Vec<String>) -> Result<(), String> {
         let place = format!("alertmanagers[{index}]");
-        self.client()
+        self.http = HttpClientConfig::new(take_http_keys!(self))
             .map_err(|reason| format!("{place}: {reason}"))?;
         for own in &self.file_sd_configs {
             check_files(&own.files).map_err(|reason| format!("{place}: {reason}"))?;
         }
         for (key, given) in [
-            ("oauth2", &self.oauth2),
             ("sigv4", &self.sigv4),
-            ("proxy_url", &self.proxy_url),
-            ("http_headers", &self.http_headers),
             ("consul_sd_configs", &self.consul_sd_configs),
             ("dns_sd_configs", &self.dns_sd_configs),
             ("ec2_sd_configs", &self.ec2_sd_configs),
@@ -377,17 +357,19 @@ pub struct RemoteWriteConfig {
 
     basic_auth: Option<BasicAuth>,
     authorization: Option<Authorization>,
+    oauth2: Option<OAuth2Config>,
     bearer_token: Secret,
     bearer_token_file: String,
     tls_config: TlsConfig,
-    follow_redirects: Option<Ignored>,
-    enable_http2: Option<Ignored>,
-    no_proxy: Option<Ignored>,
-    proxy_connect_header: Option<Ignored>,
-    proxy_from_environment: Option<Ignored>,
-    proxy_url: Option<Ignored>,
-    http_headers: Option<Ignored>,
-    oauth2: Option<Ignored>,
+    follow_redirects: bool,
+    /// HTTP/1.1 is spoken whether HTTP/2 may be or not.
+    #[serde(rename = "enable_http2")]
+    _enable_http2: Option<bool>,
+    proxy_url: Secret,
+    no_proxy: String,
+    proxy_from_environment: bool,
+    proxy_connect_header: BTreeMap<String, Vec<Secret>>,
+    http_headers: BTreeMap<String, HeaderConfig>,
     sigv4: Option<Ignored>,
     azuread: Option<Ignored>,
     google_iam: Option<Ignored>,
@@ -448,13 +430,13 @@ impl Default for RemoteWriteConfig {
             bearer_token: Secret::default(),
             bearer_token_file: String::new(),
             tls_config: TlsConfig::default(),
-            follow_redirects: None,
-            enable_http2: None,
-            no_proxy: None,
-            proxy_connect_header: None,
-            proxy_from_environment: None,
-            proxy_url: None,
-            http_headers: None,
+            follow_redirects: true,
+            _enable_http2: None,
+            proxy_url: Secret::default(),
+            no_proxy: String::new(),
+            proxy_from_environment: false,
+            proxy_connect_header: BTreeMap::new(),
+            http_headers: BTreeMap::new(),
             oauth2: None,
             sigv4: None,
             azuread: None,
@@ -497,21 +479,12 @@ impl RemoteWriteConfig {
                 ));
             }
         }
-        self.http = HttpClientConfig::new(
-            self.basic_auth.take(),
-            self.authorization.take(),
-            &std::mem::take(&mut self.bearer_token),
-            &std::mem::take(&mut self.bearer_token_file),
-            std::mem::take(&mut self.tls_config),
-        )
-        .map_err(|reason| format!("{place}: {reason}"))?;
+        self.http = HttpClientConfig::new(take_http_keys!(self))
+            .map_err(|reason| format!("{place}: {reason}"))?;
         for (key, given) in [
-            ("oauth2", &self.oauth2),
             ("sigv4", &self.sigv4),
             ("azuread", &self.azuread),
             ("google_iam", &self.google_iam),
-            ("proxy_url", &self.proxy_url),
-            ("http_headers", &self.http_headers),
         ] {
             if given.is_some() {
                 warnings.push(format!("{place}: {key} is read and not obeyed"));

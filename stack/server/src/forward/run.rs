@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use gameday_env::{Env, HttpClient};
+use gameday_env::Env;
 use gameday_metrics::Store;
 use gameday_signal::{EventKind, Labels, MetricMetadata};
 use http::{Request, header};
 use tokio::sync::Notify;
 
 use super::queue::{Batch, Next, Queue};
-use crate::config::RemoteWriteConfig;
+use crate::config::{ReadFile, RemoteWriteConfig};
+use crate::outgoing::Outgoing as Client;
 
 /// What the store keeps for the queues between two looks at it.
 const TAP_MAX: usize = 2_000_000;
@@ -150,7 +151,7 @@ async fn send_all(
     lane: usize,
     folder: PathBuf,
 ) {
-    let client = env.http_client();
+    let client = Client::new(&env);
     let config = outgoing.with(|queue| queue.config().clone());
     let mut refused_before = false;
     loop {
@@ -204,7 +205,7 @@ async fn send_all(
 struct Sender<'a, H> {
     env: &'a Env,
     host: &'a H,
-    client: &'a HttpClient,
+    client: &'a Client,
     config: &'a RemoteWriteConfig,
     folder: &'a Path,
 }
@@ -240,17 +241,16 @@ impl<H: ForwardHost> Sender<'_, H> {
     }
 }
 
-async fn send(
-    client: &HttpClient,
-    config: &RemoteWriteConfig,
-    body: Bytes,
-    folder: &Path,
-) -> Answer {
-    let Ok(request) = request(config, body, folder) else {
+async fn send(client: &Client, config: &RemoteWriteConfig, body: Bytes, folder: &Path) -> Answer {
+    let read = |file: &str| std::fs::read_to_string(folder.join(file));
+    let ready = request(config, body, &read)
+        .and_then(|request| Ok((request, config.http.request_options(&read)?)));
+    let Ok((request, options)) = ready else {
         // A token's file may be there in a moment, a wrong address never; both are worth another look only after a wait.
         return Answer::Later(None);
     };
-    let Ok(answer) = client.send(request, config.remote_timeout).await else {
+    let sent = client.send(request, &options, config.remote_timeout).await;
+    let Ok(answer) = sent else {
         return Answer::Later(None);
     };
     let retry_after = || {
@@ -272,9 +272,8 @@ async fn send(
 fn request(
     config: &RemoteWriteConfig,
     body: Bytes,
-    folder: &Path,
+    read: &ReadFile<'_>,
 ) -> Result<Request<Bytes>, String> {
-    let read = |file: &str| std::fs::read_to_string(folder.join(file));
     let mut request = Request::post(&config.url)
         .header(header::CONTENT_TYPE, config.version.content_type())
         .header(header::CONTENT_ENCODING, "snappy")
@@ -283,8 +282,8 @@ fn request(
     for (name, value) in &config.headers {
         request = request.header(name, value);
     }
-    if let Some(value) = config.http.authorization_header(&read)? {
-        request = request.header(header::AUTHORIZATION, value);
+    for (name, value) in config.http.request_headers(read)? {
+        request = request.header(name, value);
     }
     request.body(body).map_err(|error| error.to_string())
 }

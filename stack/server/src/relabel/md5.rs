@@ -1,4 +1,4 @@
-//! MD5 (RFC 1321), for `hashmod` alone.
+//! MD5 (RFC 1321), for `hashmod` and for the CRAM-MD5 of mail servers, neither of which keeps a secret.
 
 /// Shift amounts of the four rounds (RFC 1321, 3.4).
 const SHIFTS: [[u32; 4]; 4] = [
@@ -12,6 +12,15 @@ const SHIFTS: [[u32; 4]; 4] = [
 pub(super) fn last_eight_bytes(data: &[u8]) -> u64 {
     let [_, _, c, d] = digest(data);
     (u64::from(c.swap_bytes()) << 32) | u64::from(d.swap_bytes())
+}
+
+/// The digest.
+pub(crate) fn md5(data: &[u8]) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    for (part, word) in bytes.chunks_exact_mut(4).zip(digest(data)) {
+        part.copy_from_slice(&word.to_le_bytes());
+    }
+    bytes
 }
 
 /// The four words of the digest, each little-endian.

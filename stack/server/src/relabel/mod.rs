@@ -2,7 +2,7 @@
 //!
 //! [`process`] runs a list of [`Relabel`] steps over a label set and says whether it is kept.
 
-mod md5;
+pub(crate) mod md5;
 
 use gameday_signal::{Labels, LabelsBuilder};
 use regex::{Captures, Regex, RegexBuilder};

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use super::discovery::read_target_files;
 use super::fetch::fetch;
 use super::scraper::{ScrapeJob, Scraper};
+use crate::outgoing::Outgoing;
 
 /// Who holds the scraper and the store; both are lent for the time of a plain call.
 pub trait ScrapeHost: Clone + Send + Sync + 'static {
@@ -21,7 +22,7 @@ pub trait ScrapeHost: Clone + Send + Sync + 'static {
 
 /// Scrapes for ever. Files of targets, tokens and passwords are relative to `folder`.
 pub async fn run(env: Env, host: impl ScrapeHost, folder: PathBuf) {
-    let client = env.http_client();
+    let outgoing = Outgoing::new(&env);
     loop {
         let now = env.now();
         let jobs = host.with_scraper(|scraper, store| {
@@ -30,10 +31,10 @@ pub async fn run(env: Env, host: impl ScrapeHost, folder: PathBuf) {
             })
         });
         for job in jobs {
-            let (env_of_job, host, client, folder) =
-                (env.clone(), host.clone(), client.clone(), folder.clone());
+            let (env_of_job, host, outgoing, folder) =
+                (env.clone(), host.clone(), outgoing.clone(), folder.clone());
             env.spawn(async move {
-                scrape(&env_of_job, &host, &client, folder, job).await;
+                scrape(&env_of_job, &host, &outgoing, folder, job).await;
             });
         }
         let deadline = host.with_scraper(|scraper, _| scraper.next_deadline());
@@ -52,12 +53,12 @@ pub async fn run(env: Env, host: impl ScrapeHost, folder: PathBuf) {
 async fn scrape(
     env: &Env,
     host: &impl ScrapeHost,
-    client: &gameday_env::HttpClient,
+    outgoing: &Outgoing,
     folder: PathBuf,
     job: ScrapeJob,
 ) {
     let read = move |file: &str| std::fs::read_to_string(folder.join(file));
-    let answer = fetch(client, &job, &read).await;
+    let answer = fetch(outgoing, &job, &read).await;
     let now = env.now();
     host.with_scraper(|scraper, store| scraper.finish(&job, answer, now, store));
     // Its next slot may be the nearest deadline.

@@ -43,8 +43,6 @@ pub struct ScrapeJob {
     pub escaping: NameEscaping,
     /// Ask for a compressed answer.
     pub enable_compression: bool,
-    /// Go where the target sends us.
-    pub follow_redirects: bool,
     /// The answer may be this large when decompressed.
     pub body_size_limit: Option<u64>,
     /// How the request is made.
@@ -176,7 +174,6 @@ impl Scraper {
                     .metric_name_escaping_scheme
                     .unwrap_or(NameEscaping::AllowUtf8),
                 enable_compression: config.enable_compression,
-                follow_redirects: config.follow_redirects,
                 body_size_limit: config.body_size_limit,
                 http: config.http.clone(),
             });
