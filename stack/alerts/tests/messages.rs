@@ -218,7 +218,7 @@ fn secrets_come_from_files_and_are_never_shown() {
     assert_eq!(header(&request, "Authorization"), "Basic bWU6RlJPTS1GSUxF");
     assert_eq!(header(&request, "X-Key"), "FROM-FILE");
     assert_eq!(
-        request.client.proxy_url.as_deref(),
+        request.client.proxy.url.as_deref(),
         Some("http://proxy:3128")
     );
     assert_eq!(
