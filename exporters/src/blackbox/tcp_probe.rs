@@ -101,8 +101,7 @@ impl Stream {
 
     async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Self::Plain(stream) => stream.write_all(bytes).await,
-            Self::Tls(stream) => {
+            Self::Plain(stream) | Self::Tls(stream) => {
                 stream.write_all(bytes).await?;
                 stream.flush().await
             }

@@ -40,7 +40,7 @@ const VIRTUAL: Mode = Mode::Virtual {
 };
 const LIMIT: Duration = Duration::from_secs(5);
 
-fn in_both_modes(check: impl AsyncFn(&Env)) {
+fn in_both_modes(check: &impl AsyncFn(&Env)) {
     for mode in [VIRTUAL, Mode::Real] {
         let sim = Sim::new(&SimConfig {
             mode,
@@ -101,7 +101,7 @@ async fn get(
 
 #[test]
 fn whom_a_client_trusts() {
-    in_both_modes(async |env| {
+    in_both_modes(&async |env| {
         start(env, "receiver", SERVER, None).await;
         start(env, "other", SERVER, None).await;
         start(env, "expired", EXPIRED, None).await;
@@ -179,7 +179,7 @@ fn whom_a_client_trusts() {
 
 #[test]
 fn a_client_shows_its_certificate() {
-    in_both_modes(async |env| {
+    in_both_modes(&async |env| {
         start(env, "receiver", SERVER, Some(CA)).await;
         let shown = TlsOptions {
             cert: Some(CLIENT.0.to_owned()),
@@ -242,7 +242,7 @@ async fn connect_proxy(env: Env, mut client: Connection) {
 
 #[test]
 fn https_goes_through_a_tunnel() {
-    in_both_modes(async |env| {
+    in_both_modes(&async |env| {
         start(env, "receiver", SERVER, None).await;
         start_connect_proxy(env).await;
         let through = |url: &str, no_proxy: &str| HttpOptions {
@@ -274,7 +274,7 @@ fn https_goes_through_a_tunnel() {
 
 #[test]
 fn http_asks_the_proxy_itself() {
-    in_both_modes(async |env| {
+    in_both_modes(&async |env| {
         let listener = listen(env, "proxy", 80).await;
         let service = tower::service_fn(echo);
         serve(&env.on("proxy"), listener, service, ServeOptions::default());
@@ -295,7 +295,7 @@ fn http_asks_the_proxy_itself() {
 
 #[test]
 fn socks_leads_to_the_host() {
-    in_both_modes(async |env| {
+    in_both_modes(&async |env| {
         start(env, "receiver", SERVER, None).await;
         let mut listener = listen(env, "proxy", 1080).await;
         let own = env.on("proxy");
@@ -337,7 +337,7 @@ fn socks_leads_to_the_host() {
 
 #[test]
 fn answers_are_refused_or_cut() {
-    in_both_modes(async |env| {
+    in_both_modes(&async |env| {
         let listener = listen(env, "echo", 80).await;
         let service = tower::service_fn(echo);
         serve(&env.on("echo"), listener, service, ServeOptions::default());

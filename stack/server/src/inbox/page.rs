@@ -38,13 +38,14 @@ pub(crate) fn page(inbox: &Inbox, receivers: &[String], receiver: Option<&str>) 
         Some(name) => format!(" to {}", escaped(name)),
         None => String::new(),
     };
-    out.push_str(&match inbox.count() {
+    let told = match inbox.count() {
         0 => "No message yet. They arrive when an alert fires.".to_owned(),
         count => format!(
             "{} of {count} messages{whom}, the newest first. As JSON: <a href=\"/receivers/messages\">/receivers/messages</a>.",
             messages.len()
         ),
-    });
+    };
+    out.push_str(&told);
     out.push_str("</small></p>");
     for message in messages {
         write_message(&mut out, message);

@@ -72,7 +72,7 @@ impl OAuth2 {
     ) -> Result<Token, OutgoingError> {
         let mut refused = None;
         for in_header in [true, false] {
-            let request = self.request(in_header).map_err(failed)?;
+            let request = self.request(in_header).map_err(|reason| failed(&reason))?;
             let answer = client
                 .send(request, limit)
                 .await
@@ -85,7 +85,7 @@ impl OAuth2 {
                 Err(reason) => refused = refused.or(Some(reason)),
             }
         }
-        Err(failed(refused.unwrap_or_default()))
+        Err(failed(&refused.unwrap_or_default()))
     }
 
     fn request(&self, in_header: bool) -> Result<Request<Bytes>, String> {
@@ -119,7 +119,7 @@ impl OAuth2 {
     }
 }
 
-fn failed(reason: String) -> OutgoingError {
+fn failed(reason: &str) -> OutgoingError {
     OutgoingError {
         kind: HttpErrorKind::Broken,
         reason: format!("oauth2: cannot fetch token: {reason}"),

@@ -27,13 +27,9 @@ pub(super) fn next_hop(
     };
     // An answer without a place to go to is final.
     let location = answer.headers().get(header::LOCATION)?;
-    let target = match location
-        .to_str()
-        .ok()
-        .and_then(|to| resolve(last.uri(), to))
-    {
-        Some(target) => target,
-        None => return Some(Err("redirected to an address that is none".to_owned())),
+    let resolved = location.to_str().ok();
+    let Some(target) = resolved.and_then(|to| resolve(last.uri(), to)) else {
+        return Some(Err("redirected to an address that is none".to_owned()));
     };
     if !matches!(target.scheme_str(), Some("http" | "https")) || target.host().is_none() {
         return Some(Err(format!(

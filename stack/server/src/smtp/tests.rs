@@ -119,11 +119,12 @@ impl Server {
                 "334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+".to_owned()
             }
             "AUTH" if line == "AUTH LOGIN" => "334 VXNlcm5hbWU6".to_owned(),
-            "AUTH" => "235 Welcome".to_owned(),
             "DATA" => "354 Go ahead".to_owned(),
             "QUIT" => "221 Bye".to_owned(),
             "bWU=" => "334 UGFzc3dvcmQ6".to_owned(),
-            "cHc=" | "dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw" => "235 Welcome".to_owned(),
+            "AUTH" | "cHc=" | "dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw" => {
+                "235 Welcome".to_owned()
+            }
             _ => "250 OK".to_owned(),
         }
     }

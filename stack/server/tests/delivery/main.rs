@@ -198,7 +198,9 @@ fn every_kind_arrives_as_its_vendor_documents_it() {
 }
 
 /// Path, header, and what must stand where in the body.
-fn expectations() -> Vec<(&'static str, &'static str, Vec<(&'static str, Value)>)> {
+type Expected = (&'static str, &'static str, Vec<(&'static str, Value)>);
+
+fn expectations() -> Vec<Expected> {
     let title = "[FIRING:1] ";
     let titled = |kind: &str| json!(format!("{title}{kind} (Slow critical)"));
     vec![

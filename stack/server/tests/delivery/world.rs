@@ -55,13 +55,13 @@ pub(crate) struct World {
 
 impl World {
     /// Plays `scene` on a stack with that alertmanager.yml.
-    pub(crate) fn play(mode: Mode, alertmanager: &str, scene: impl AsyncFn(&Self)) {
+    pub(crate) fn play(mode: Mode, alertmanager: &str, scene: impl AsyncFnOnce(&Self)) {
         let files = [("alertmanager.yml", alertmanager)];
         Self::play_files(mode, &files, NotifyMode::Direct, scene);
     }
 
     /// The same on a stack that keeps all notifications.
-    pub(crate) fn keep(alertmanager: &str, scene: impl AsyncFn(&Self)) {
+    pub(crate) fn keep(alertmanager: &str, scene: impl AsyncFnOnce(&Self)) {
         let files = [("alertmanager.yml", alertmanager)];
         Self::play_files(VIRTUAL, &files, NotifyMode::Keep, scene);
     }
@@ -71,7 +71,7 @@ impl World {
         mode: Mode,
         files: &[(&str, &str)],
         notify: NotifyMode,
-        scene: impl AsyncFn(&Self),
+        scene: impl AsyncFnOnce(&Self),
     ) {
         let sim = Sim::new(&SimConfig {
             mode,
