@@ -36,6 +36,7 @@ pub(crate) fn replay(sim: &Sim, kinds: &[Kind]) {
     let config = config();
     let steps = HOUR_SECS / data::INTERVAL_SECS;
     let end = sim.env().now().as_millis() / 1000;
+    let mut cpu = Vec::new();
     let figures: Vec<f64> = kinds
         .iter()
         .map(|kind| {
@@ -49,6 +50,7 @@ pub(crate) fn replay(sim: &Sim, kinds: &[Kind]) {
             data::write(sim, &[&server], &series, (end - HOUR_SECS) * 1000, steps);
             server.kill();
             let server = Server::start(sim, *kind, setup);
+            cpu.push(server.cpu_secs() * 1000.0);
             let query = format!("/api/v1/query?query=sum(count_over_time(x%5B61m%5D))&time={end}");
             let answer = server.get(sim, &query).expect("the query is answered");
             let expected = format!("\"{}\"", SERIES as i64 * steps);
@@ -64,6 +66,7 @@ pub(crate) fn replay(sim: &Sim, kinds: &[Kind]) {
         "ms",
         &figures,
     );
+    compare("    of CPU", "ms", &cpu);
 }
 
 fn config() -> std::path::PathBuf {

@@ -6,6 +6,7 @@ mod display;
 mod functions;
 mod lexer;
 mod parser;
+mod pretty;
 mod series_description;
 
 pub(crate) use display::{format_float, is_label_name, quoted};

@@ -448,7 +448,7 @@ async fn format_query(State(shared): State<Arc<Shared>>, params: Params) -> Resp
             .engine()
             .parse(source)
             .map_err(|error| format!("invalid parameter \"query\": {error}"))?;
-        Ok(success(&json!(expr.to_string())))
+        Ok(success(&json!(expr.pretty())))
     };
     outcome().unwrap_or_else(bad_data)
 }
