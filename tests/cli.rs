@@ -383,6 +383,55 @@ fn rules_and_routes_are_tested() {
 }
 
 #[test]
+fn logql_rules_are_tested() {
+    let project = Project::new("logql-tests");
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples/loki");
+    let path = sample.join("checkout_test.yml").display().to_string();
+    check(&project, &["test", "rules", &path], 0, &["SUCCESS"]);
+
+    let rules = std::fs::read_to_string(sample.join("rules/checkout.yml")).unwrap();
+    let test = std::fs::read_to_string(&path).unwrap();
+    project.write("checkout_test.yml", &test);
+    let path = project.0.join("checkout_test.yml").display().to_string();
+    project.write("rules/checkout.yml", &rules.replace("> 20", "> 200"));
+    check(
+        &project,
+        &["test", "rules", &path],
+        1,
+        &[
+            "FAILED",
+            "alertname: CardsRefused, time: 8m",
+            "it was never pending",
+        ],
+    );
+    project.write("rules/checkout.yml", &rules.replace("for: 2m", "for: 3m"));
+    check(
+        &project,
+        &["test", "rules", &path],
+        1,
+        &["6m  pending, value 31", "got:[]"],
+    );
+    project.write(
+        "rules/checkout.yml",
+        &rules.replace("count_over_time", "cont_over_time"),
+    );
+    check(
+        &project,
+        &["test", "rules", &path],
+        1,
+        &["checkout.yml:9:", "did you mean \"count_over_time\"?"],
+    );
+    project.write("rules/checkout.yml", &rules);
+    project.write("checkout_test.yml", &test.replace("every: 2s", "evry: 2s"));
+    check(
+        &project,
+        &["test", "rules", &path],
+        1,
+        &["checkout_test.yml:13:", "did you mean \"every\"?"],
+    );
+}
+
+#[test]
 fn a_starter_project_checks_and_plays() {
     let project = Project::new("starter");
     let dir = project.0.join("fresh");

@@ -323,14 +323,13 @@ impl Apis {
             .collect()
     }
 
-    /// The alerts that are pending or firing.
+    /// The alerts that are pending or firing, those of Loki's ruler after those of Prometheus.
     ///
     /// # Errors
     /// Where Prometheus cannot be reached.
     pub async fn active_alerts(&self) -> Result<Vec<ActiveAlert>, ApiError> {
-        let url = format!("{}/api/v1/alerts", self.addresses.prometheus);
-        let data = self.data(url.clone()).await?;
-        Ok(list(&data["alerts"], &url)?
+        let alerts = self.of_rulers("alerts", "alerts").await?;
+        Ok(alerts
             .iter()
             .map(|alert| ActiveAlert {
                 labels: labels_of(&alert["labels"]),
@@ -342,16 +341,29 @@ impl Apis {
             .collect())
     }
 
-    /// The alerting rules that are loaded.
+    /// What an API says that Prometheus and Loki's ruler share. A Loki without a ruler has no rules and no alerts.
+    async fn of_rulers(&self, path: &str, member: &str) -> Result<Vec<Value>, ApiError> {
+        let url = format!("{}/api/v1/{path}", self.addresses.prometheus);
+        let data = self.data(url.clone()).await?;
+        let mut all = list(&data[member], &url)?.clone();
+        let url = format!("{}/prometheus/api/v1/{path}", self.addresses.loki);
+        if let Ok(mut data) = self.data(url).await
+            && let Value::Array(own) = data[member].take()
+        {
+            all.extend(own);
+        }
+        Ok(all)
+    }
+
+    /// The alerting rules that are loaded, those of Loki's ruler after those of Prometheus.
     ///
     /// # Errors
     /// Where Prometheus cannot be reached.
     pub async fn alert_rules(&self) -> Result<Vec<AlertRule>, ApiError> {
-        let url = format!("{}/api/v1/rules?type=alert", self.addresses.prometheus);
-        let data = self.data(url.clone()).await?;
         let mut rules = Vec::new();
-        for group in list(&data["groups"], &url)? {
-            for rule in list(&group["rules"], &url)? {
+        for group in self.of_rulers("rules?type=alert", "groups").await? {
+            let members = group["rules"].as_array();
+            for rule in members.into_iter().flatten() {
                 rules.push(AlertRule {
                     name: text(&rule["name"]),
                     query: text(&rule["query"]),
@@ -384,13 +396,8 @@ impl Apis {
                 let interval = parse_duration(target["scrapeInterval"].as_str()?).ok()?;
                 Some((interval, parse_rfc3339(target["lastScrape"].as_str()?)))
             });
-        let rules_url = format!("{}/api/v1/rules?type=alert", self.addresses.prometheus);
-        let rules = self.data(rules_url).await?;
-        let own = rules["groups"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .find(|own| own["name"] == group);
+        let groups = self.of_rulers("rules?type=alert", "groups").await?;
+        let own = groups.iter().find(|own| own["name"] == group);
         let evaluation = own.and_then(|own| {
             let interval = Duration::try_from_secs_f64(number(&own["interval"])).ok()?;
             Some((interval, parse_rfc3339(own["lastEvaluation"].as_str()?)?))

@@ -30,8 +30,8 @@ mod tail;
 pub use answer::{
     DetectedField, DetectedFields, DetectedLabel, DetectedLabels, Direction, EntryLabels,
     IndexStats, MatrixSeries, PatternSeries, QueryData, QueryResult, RangeRequest, ResultEntry,
-    StreamResult, VectorSample, VolumeAggregation, default_step, evaluate, query_instant,
-    query_range,
+    StreamResult, VectorSample, VolumeAggregation, check_rule, default_step, evaluate,
+    query_instant, query_range,
 };
 pub use disk::{DiskConfig, DiskError, Recovery};
 pub use entry::{Appended, Entry, PushStream, Rejection};

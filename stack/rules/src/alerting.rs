@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use gameday_signal::{Alert, EventKind, Labels, LabelsBuilder, Timestamp};
 
-use crate::backend::{Backend, Element, SampleValue};
+use crate::backend::{Backend, Element, Language, SampleValue};
 use crate::definition::{RuleDefinition, RuleKind};
 use crate::expand::{Context, Templates};
 
@@ -104,6 +104,8 @@ pub(crate) struct AlertingRule {
 pub(crate) struct Evaluation<'a> {
     /// The slot's time.
     pub(crate) at: Timestamp,
+    /// The language of the expression.
+    pub(crate) language: Language,
     pub(crate) query_offset: Duration,
     pub(crate) limit: usize,
     pub(crate) external_labels: &'a Labels,
@@ -162,7 +164,7 @@ impl AlertingRule {
         backend: &dyn Backend,
     ) -> Result<Outcome, String> {
         let at = evaluation.at;
-        let elements = backend.query(expr, at - evaluation.query_offset)?;
+        let elements = backend.query(evaluation.language, expr, at - evaluation.query_offset)?;
         let mut outcome = Outcome::default();
         let seen = self.seen(name, &elements, evaluation, backend, &mut outcome)?;
         for (labels, found) in &seen {
@@ -215,6 +217,7 @@ impl AlertingRule {
         let context = Context {
             backend,
             at: evaluation.at,
+            language: evaluation.language,
             external_labels: evaluation.external_labels,
             external_url: evaluation.external_url,
         };

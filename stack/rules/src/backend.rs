@@ -33,13 +33,23 @@ pub struct Element {
     pub value: SampleValue,
 }
 
+/// The language of the expressions of a rule file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Language {
+    /// Prometheus' rules, over metrics.
+    #[default]
+    PromQl,
+    /// The rules of Loki's ruler, over log lines.
+    LogQl,
+}
+
 /// Reads expressions.
 pub trait ExprChecker {
     /// Checks an expression and gives its canonical text, which links and the HTTP API show.
     ///
     /// # Errors
     /// Where the text is no expression, with the place in it.
-    fn check(&self, expr: &str) -> Result<String, ParseError>;
+    fn check(&self, language: Language, expr: &str) -> Result<String, ParseError>;
 }
 
 /// Where rules read from and write to.
@@ -48,7 +58,7 @@ pub trait Backend {
     ///
     /// # Errors
     /// The engine's own message.
-    fn query(&self, expr: &str, at: Timestamp) -> Result<Vec<Element>, String>;
+    fn query(&self, language: Language, expr: &str, at: Timestamp) -> Result<Vec<Element>, String>;
 
     /// Stores a sample; [`gameday_signal::stale_nan`] ends the series.
     ///

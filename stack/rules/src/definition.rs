@@ -9,6 +9,8 @@ use gameday_query::Position;
 pub struct RuleFile {
     /// The name under which it was read.
     pub path: String,
+    /// The language of its expressions.
+    pub language: crate::Language,
     /// Its groups in the order of the file.
     pub groups: Vec<GroupDefinition>,
     /// What is odd in it, without being wrong.

@@ -71,6 +71,8 @@ pub(crate) struct Templates {
 pub(crate) struct Context<'a> {
     pub(crate) backend: &'a dyn Backend,
     pub(crate) at: Timestamp,
+    /// The language of the function `query`.
+    pub(crate) language: crate::Language,
     pub(crate) external_labels: &'a Labels,
     pub(crate) external_url: &'a str,
 }
@@ -119,7 +121,7 @@ impl Templates {
         context: &Context<'_>,
     ) -> Result<String, gameday_template::Error> {
         let query = |expr: &str, at: Timestamp| {
-            let elements = context.backend.query(expr, at)?;
+            let elements = context.backend.query(context.language, expr, at)?;
             Ok(elements
                 .into_iter()
                 .map(|element| QuerySample {

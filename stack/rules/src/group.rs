@@ -6,8 +6,9 @@ use std::time::Duration;
 use gameday_signal::{EventKind, Labels, MatchOp, Matcher, Timestamp, stale_nan};
 
 use crate::alerting::{ALERTS_FOR_STATE, AlertingRule, Evaluation, Outcome};
-use crate::backend::{Backend, ExprChecker, SampleValue};
-use crate::definition::{GroupDefinition, RuleDefinition, RuleKind};
+use crate::backend::{Backend, ExprChecker, Language, SampleValue};
+use crate::definition::{GroupDefinition, RuleDefinition, RuleFile, RuleKind};
+use crate::links::link_to;
 use crate::options::{Options, Phase};
 use crate::recording;
 use crate::rules::Effect;
@@ -45,6 +46,7 @@ impl Rule {
 #[derive(Clone)]
 pub(crate) struct Group {
     pub(crate) file: String,
+    pub(crate) language: Language,
     pub(crate) definition: GroupDefinition,
     pub(crate) interval: Duration,
     pub(crate) query_offset: Duration,
@@ -65,7 +67,7 @@ const EVALUATIONS_BEFORE_RESTORE: u8 = 2;
 
 impl Group {
     pub(crate) fn new(
-        file: &str,
+        file: &RuleFile,
         definition: &GroupDefinition,
         checker: &dyn ExprChecker,
         options: &Options,
@@ -76,14 +78,11 @@ impl Group {
         let base = options.external_url.trim_end_matches('/');
         let canonical = |definition: &RuleDefinition| {
             checker
-                .check(&definition.expr)
+                .check(file.language, &definition.expr)
                 .unwrap_or_else(|_| definition.expr.clone())
         };
         let rule = |definition: &RuleDefinition| Rule {
-            generator_url: format!(
-                "{base}{}",
-                gameday_template::table_link(&canonical(definition))
-            ),
+            generator_url: format!("{base}{}", link_to(file.language, &canonical(definition))),
             canonical: canonical(definition),
             alerting: AlertingRule::new(definition, !options.restore),
             definition: definition.clone(),
@@ -94,11 +93,12 @@ impl Group {
             written: BTreeSet::new(),
         };
         let mut group = Self {
-            file: file.to_owned(),
+            file: file.path.clone(),
+            language: file.language,
             interval,
             query_offset: definition.query_offset.unwrap_or(options.query_offset),
             rules: definition.rules.iter().map(rule).collect(),
-            phase: phase(file, &definition.name, interval, options.phase),
+            phase: phase(&file.path, &definition.name, interval, options.phase),
             definition: definition.clone(),
             last_slot: None,
             next_slot: now,
@@ -197,6 +197,7 @@ impl Group {
     ) {
         let evaluation = Evaluation {
             at: slot,
+            language: self.language,
             query_offset: self.query_offset,
             limit: self.definition.limit,
             external_labels: &options.external_labels,

@@ -19,6 +19,7 @@ mod backend;
 mod definition;
 mod expand;
 mod group;
+mod links;
 mod names;
 mod options;
 mod parse;
@@ -31,7 +32,7 @@ pub mod unittest;
 mod yaml;
 
 pub use alerting::{ActiveAlert, AlertState};
-pub use backend::{Backend, Element, ExprChecker, SampleValue};
+pub use backend::{Backend, Element, ExprChecker, Language, SampleValue};
 pub use definition::{GroupDefinition, RuleDefinition, RuleFile, RuleKind};
 pub use names::NameValidation;
 pub use options::{Options, Phase};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gameday_query::Position;
 
-use crate::backend::ExprChecker;
+use crate::backend::{ExprChecker, Language};
 use crate::definition::{GroupDefinition, RuleDefinition, RuleFile, RuleKind};
 use crate::expand::check_template;
 use crate::names::NameValidation;
@@ -20,6 +20,8 @@ pub struct ParseOptions {
     pub names: NameValidation,
     /// Whether keys that nobody knows are passed over (promtool's `--ignore-unknown-fields`).
     pub ignore_unknown_fields: bool,
+    /// The language of the expressions.
+    pub language: Language,
 }
 
 const GROUP_KEYS: [&str; 6] = [
@@ -81,6 +83,7 @@ pub fn parse_rule_file(
     if errors.is_empty() {
         Ok(RuleFile {
             path: path.to_owned(),
+            language: options.language,
             groups,
             warnings,
         })
@@ -373,7 +376,7 @@ impl FileReader<'_> {
         };
         if scalar.text.is_empty() {
             self.reader.add(node.at, missing);
-        } else if let Err(error) = self.checker.check(&scalar.text) {
+        } else if let Err(error) = self.checker.check(self.options.language, &scalar.text) {
             let at = scalar.place_of(error.span.start);
             self.reader.problems.add(
                 Problem::new(

@@ -15,7 +15,11 @@ pub(crate) fn evaluate(
     evaluation: &Evaluation<'_>,
     backend: &dyn Backend,
 ) -> Result<Outcome, String> {
-    let elements = backend.query(expr, evaluation.at - evaluation.query_offset)?;
+    let elements = backend.query(
+        evaluation.language,
+        expr,
+        evaluation.at - evaluation.query_offset,
+    )?;
     let mut seen: BTreeSet<Labels> = BTreeSet::new();
     let mut outcome = Outcome::default();
     for element in elements {

@@ -6,11 +6,11 @@ use std::time::Duration;
 use gameday_signal::{Alert, EventKind, Labels, Timestamp, stale_nan};
 
 use crate::alerting::{ActiveAlert, AlertState};
-use crate::backend::{Backend, ExprChecker, SampleValue};
+use crate::backend::{Backend, ExprChecker, Language, SampleValue};
 use crate::definition::RuleFile;
 use crate::group::{Group, scale_rule};
 use crate::options::Options;
-use crate::parse::parse_rule_file;
+use crate::parse::{ParseOptions, parse_rule_file};
 use crate::problem::{FileErrors, Problem};
 use crate::status::GroupStatus;
 
@@ -30,6 +30,8 @@ pub struct SourceFile<'a> {
     pub path: &'a str,
     /// Its text.
     pub text: &'a str,
+    /// The language of its expressions.
+    pub language: Language,
 }
 
 /// The groups of all rule files with their state.
@@ -67,7 +69,7 @@ impl Rules {
         let groups = files.iter().flat_map(|file| {
             file.groups
                 .iter()
-                .map(|group| Group::new(&file.path, group, checker, &options, now))
+                .map(|group| Group::new(file, group, checker, &options, now))
         });
         Self {
             groups: groups.collect(),
@@ -113,7 +115,9 @@ impl Rules {
         let mut old = std::mem::take(&mut self.groups);
         for group in &mut fresh.groups {
             let same = old.iter().position(|other| {
-                other.file == group.file && other.definition.name == group.definition.name
+                other.file == group.file
+                    && other.language == group.language
+                    && other.definition.name == group.definition.name
             });
             if let Some(index) = same {
                 group.take_over(old.remove(index));
@@ -175,8 +179,18 @@ impl Rules {
 
     /// All alerts that are pending or firing, in the order of their rules, then by label.
     pub fn alerts(&self) -> Vec<ActiveAlert> {
+        self.alerts_where(|_| true)
+    }
+
+    /// As [`Self::alerts`], those of the rules of one language.
+    pub fn alerts_of(&self, language: Language) -> Vec<ActiveAlert> {
+        self.alerts_where(|group| group.language == language)
+    }
+
+    fn alerts_where(&self, keep: impl Fn(&Group) -> bool) -> Vec<ActiveAlert> {
         self.groups
             .iter()
+            .filter(|group| keep(group))
             .flat_map(|group| &group.rules)
             .filter_map(|rule| rule.alerting.as_ref())
             .flat_map(|alerting| alerting.active.values())
@@ -269,7 +283,11 @@ fn parse_all(
     let mut parsed = Vec::with_capacity(files.len());
     let mut problems = Vec::new();
     for file in files {
-        match parse_rule_file(file.path, file.text, checker, options.parse) {
+        let parse = ParseOptions {
+            language: file.language,
+            ..options.parse
+        };
+        match parse_rule_file(file.path, file.text, checker, parse) {
             Ok(file) => parsed.push(file),
             Err(FileErrors(found)) => problems.extend(found),
         }

@@ -36,6 +36,8 @@ pub struct GroupStatus {
     pub name: String,
     /// Its file.
     pub file: String,
+    /// The language of its expressions.
+    pub language: crate::Language,
     /// How often it is evaluated.
     pub interval: Duration,
     /// How many series or alerts one of its rules may give; 0 is no limit.
@@ -89,6 +91,7 @@ impl GroupStatus {
         Self {
             name: group.definition.name.clone(),
             file: group.file.clone(),
+            language: group.language,
             interval: group.interval,
             limit: group.definition.limit,
             rules: group.rules.iter().map(RuleStatus::of).collect(),

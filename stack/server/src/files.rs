@@ -1,4 +1,4 @@
-//! The files under test: prometheus.yml, its rule files, alertmanager.yml and its templates, from a folder or embedded.
+//! The files under test: prometheus.yml, loki.yaml, their rule files, alertmanager.yml and its templates, from a folder or embedded.
 
 use std::path::{Path, PathBuf};
 
@@ -6,12 +6,12 @@ use gameday_alerts::{
     Alertmanager, Config as AlertmanagerConfig, Options as AlertOptions, Templates,
 };
 use gameday_board::Datasources;
-use gameday_rules::{ParseOptions, RuleFile, parse_rule_file};
+use gameday_rules::{Language, NameValidation, ParseOptions, RuleFile, parse_rule_file};
 
 use gameday_signal::Labels;
 
 use crate::collector::{self, CollectorConfig};
-use crate::config::PrometheusConfig;
+use crate::config::{LokiConfig, PrometheusConfig};
 use crate::rule_backend::Checker;
 
 /// An embedded file: its name below the folder, and its text.
@@ -103,6 +103,10 @@ pub struct StackFiles {
     pub alertmanager: SourceText,
     /// The rule files that prometheus.yml names, in the order of their names.
     pub rules: Vec<SourceText>,
+    /// loki.yaml, where the folder brings one.
+    pub loki: Option<SourceText>,
+    /// The rule files of Loki's ruler, in the order of their names.
+    pub logql_rules: Vec<SourceText>,
     /// The templates that alertmanager.yml names.
     pub templates: Vec<SourceText>,
     /// collector.yaml; none for the default pipelines.
@@ -148,6 +152,8 @@ impl StackFiles {
             prometheus: of("prometheus.yml"),
             alertmanager: of("alertmanager.yml"),
             rules: below("rules/"),
+            loki: None,
+            logql_rules: Vec::new(),
             templates: below("templates/"),
             collector: None,
             datasources: of("datasources.yml"),
@@ -156,10 +162,11 @@ impl StackFiles {
     }
 
     /// The files of a folder under their usual names. A missing prometheus.yml or alertmanager.yml is the embedded one; the rule
-    /// files are those that prometheus.yml names, or `rules/*.yml` where the folder brings no prometheus.yml.
+    /// files are those that prometheus.yml names, or `rules/*.yml` where the folder brings no prometheus.yml. LogQL rules lie in the
+    /// folder that loki.yaml names (`ruler.storage.local.directory`), or in `loki/rules`: there, or in a folder for each tenant.
     ///
     /// # Errors
-    /// Where a file cannot be read, or prometheus.yml or alertmanager.yml is invalid.
+    /// Where a file cannot be read, or prometheus.yml, loki.yaml or alertmanager.yml is invalid.
     pub fn load(folder: &Path) -> Result<Self, String> {
         let mut files = Self {
             folder: Some(folder.to_path_buf()),
@@ -200,6 +207,18 @@ impl StackFiles {
         if self.rules.is_empty() && !folder.join("prometheus.yml").is_file() {
             self.rules = embedded.rules;
         }
+        self.loki = ["loki.yaml", "loki.yml"]
+            .iter()
+            .map(|name| folder.join(name))
+            .find(|path| path.is_file())
+            .map(|path| read(&path))
+            .transpose()?;
+        let patterns = self.loki_config()?.patterns(&folder);
+        let named = |error| match &self.loki {
+            Some(loki) => format!("{}: {error}", loki.path),
+            None => error,
+        };
+        self.logql_rules = read_matching(&folder, &patterns.map_err(named)?)?;
         Ok(())
     }
 
@@ -238,6 +257,19 @@ impl StackFiles {
             config.scale_durations(f64::from(divisor));
         }
         Ok(config)
+    }
+
+    /// loki.yaml, read; the defaults where there is none.
+    ///
+    /// # Errors
+    /// Where it is invalid, with the place.
+    pub fn loki_config(&self) -> Result<LokiConfig, String> {
+        match &self.loki {
+            Some(file) => {
+                LokiConfig::parse(&file.path, &file.text).map_err(|error| error.to_string())
+            }
+            None => Ok(LokiConfig::default()),
+        }
     }
 
     /// alertmanager.yml, read.
@@ -339,7 +371,7 @@ impl StackFiles {
         )))
     }
 
-    /// The rule files, read.
+    /// The rule files of Prometheus and of Loki's ruler, read.
     ///
     /// # Errors
     /// Every mistake of every file, with its place.
@@ -352,14 +384,36 @@ impl StackFiles {
                 Err(error) => problems.push(error.to_string()),
             }
         }
+        let interval = self.loki_config()?.evaluation_interval;
+        let logql = ParseOptions {
+            language: Language::LogQl,
+            // Loki keeps to the names of Prometheus 2.
+            names: NameValidation::Legacy,
+            ..ParseOptions::default()
+        };
+        for file in &self.logql_rules {
+            match parse_rule_file(&file.path, &file.text, &Checker, logql) {
+                Ok(mut parsed) => {
+                    for group in &mut parsed.groups {
+                        group.interval.get_or_insert(interval);
+                    }
+                    read.push(parsed);
+                }
+                Err(error) => problems.push(error.to_string()),
+            }
+        }
         if !problems.is_empty() {
             return Err(problems.join("\n"));
         }
         if let Some(divisor) = self.compress {
-            let scale =
-                |expr: &str| crate::scale_promql(expr, divisor).unwrap_or_else(|_| expr.to_owned());
-            read.iter_mut()
-                .for_each(|file| gameday_rules::scale_durations(file, f64::from(divisor), &scale));
+            for file in &mut read {
+                let scaled = match file.language {
+                    Language::PromQl => crate::scale_promql,
+                    Language::LogQl => crate::scale_logql,
+                };
+                let scale = |expr: &str| scaled(expr, divisor).unwrap_or_else(|_| expr.to_owned());
+                gameday_rules::scale_durations(file, f64::from(divisor), &scale);
+            }
         }
         Ok(read)
     }

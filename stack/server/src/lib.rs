@@ -43,7 +43,7 @@ pub use gameday_query as query;
 pub use gameday_rules as rules;
 pub use gameday_traces as traces;
 pub use notify::NotifyMode;
-pub use queries::{check_logql, check_promql, check_traceql, scale_promql};
+pub use queries::{check_logql, check_promql, check_traceql, scale_logql, scale_promql};
 pub use stack::{Stack, StackAddresses, StackError, StackOptions};
 pub use unit_tests::{UnitTestOutcome, test_routes, test_rules};
 

@@ -10,6 +10,15 @@ pub fn scale_promql(source: &str, divisor: u32) -> Result<String, String> {
     Ok(expr.to_string())
 }
 
+/// Divides every range and offset of a LogQL expression.
+///
+/// # Errors
+/// Where the text is no expression, in Loki's words.
+pub fn scale_logql(source: &str, divisor: u32) -> Result<String, String> {
+    let expr = gameday_logs::parse_expr(source).map_err(|error| error.to_string())?;
+    Ok(expr.scale_durations(f64::from(divisor)).to_string())
+}
+
 /// Checks a PromQL expression.
 ///
 /// # Errors

@@ -1,26 +1,30 @@
-//! Rules over the metrics store.
+//! Rules over the stores of the stack.
 
 use gameday_metrics::SampleValue as MetricValue;
 use gameday_query::ParseError;
-use gameday_rules::{Backend, Element, ExprChecker, SampleValue};
+use gameday_rules::{Backend, Element, ExprChecker, Language, SampleValue};
 use gameday_signal::{Labels, Matcher, Timestamp};
 
 use crate::shared::Shared;
 
-/// Reads PromQL for the rule files.
+/// Reads the expressions of the rule files.
 pub(crate) struct Checker;
 
 impl ExprChecker for Checker {
-    fn check(&self, expr: &str) -> Result<String, ParseError> {
-        gameday_metrics::parse(expr).map(|expr| expr.to_string())
+    fn check(&self, language: Language, expr: &str) -> Result<String, ParseError> {
+        match language {
+            Language::PromQl => gameday_metrics::parse(expr).map(|expr| expr.to_string()),
+            Language::LogQl => gameday_logs::check_rule(expr),
+        }
     }
 }
 
-/// Evaluates rules on the shared store.
-pub(crate) struct MetricsBackend<'a>(pub(crate) &'a Shared);
+/// Evaluates rules on the shared stores. What LogQL rules record goes to the metrics store as well: Loki's ruler sends it to a
+/// Prometheus by remote write.
+pub(crate) struct StoreBackend<'a>(pub(crate) &'a Shared);
 
-impl Backend for MetricsBackend<'_> {
-    fn query(&self, expr: &str, at: Timestamp) -> Result<Vec<Element>, String> {
+impl StoreBackend<'_> {
+    fn promql(&self, expr: &str, at: Timestamp) -> Result<Vec<Element>, String> {
         let expr = self.0.expression(expr)?;
         let store = self.0.metrics();
         let output = self
@@ -43,6 +47,25 @@ impl Backend for MetricsBackend<'_> {
             }
         };
         Ok(vector.into_iter().map(element).collect())
+    }
+
+    fn logql(&self, expr: &str, at: Timestamp) -> Result<Vec<Element>, String> {
+        let samples =
+            gameday_logs::evaluate(&self.0.logs(), expr, at).map_err(|error| error.to_string())?;
+        let element = |(labels, value)| Element {
+            labels,
+            value: SampleValue::Float(value),
+        };
+        Ok(samples.into_iter().map(element).collect())
+    }
+}
+
+impl Backend for StoreBackend<'_> {
+    fn query(&self, language: Language, expr: &str, at: Timestamp) -> Result<Vec<Element>, String> {
+        match language {
+            Language::PromQl => self.promql(expr, at),
+            Language::LogQl => self.logql(expr, at),
+        }
     }
 
     fn append(

@@ -1,19 +1,20 @@
-//! The metrics engine as what rules and their unit tests run on.
+//! The engines as what unit tests of rules run on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gameday_logs::{Entry, Limits, Store as LogStore};
 use gameday_metrics::{
     Engine, EngineConfig, Expr, QueryError, SampleValue as MetricValue, SequenceValue, Store,
     StoreConfig, histogram_text, parse_metric, parse_series_description,
 };
 use gameday_query::{ParseError, SourceSpan};
 use gameday_rules::unittest::TestEngine;
-use gameday_rules::{Backend, Element, ExprChecker, SampleValue};
+use gameday_rules::{Backend, Element, ExprChecker, Language, SampleValue};
 use gameday_signal::{BucketSpan, Histogram, Labels, Matcher, Timestamp};
 
-/// PromQL with a store a test.
+/// PromQL and LogQL, with stores of its own for each test.
 pub(crate) struct PromQl {
     engine: Engine,
 }
@@ -33,7 +34,10 @@ impl PromQl {
 }
 
 impl ExprChecker for PromQl {
-    fn check(&self, expr: &str) -> Result<String, ParseError> {
+    fn check(&self, language: Language, expr: &str) -> Result<String, ParseError> {
+        if language == Language::LogQl {
+            return gameday_logs::check_rule(expr);
+        }
         match self.engine.parse(expr) {
             Ok(parsed) => Ok(parsed.to_string()),
             Err(QueryError::Parse(error)) => Err(error),
@@ -46,10 +50,11 @@ impl ExprChecker for PromQl {
     }
 }
 
-/// A store and the engine that asks it.
+/// The stores of a test and the engine that asks them.
 pub(crate) struct TestStore {
     engine: Engine,
     store: Store,
+    logs: LogStore,
     parsed: std::cell::RefCell<BTreeMap<String, Arc<Expr>>>,
 }
 
@@ -60,8 +65,18 @@ fn value_of(value: MetricValue) -> SampleValue {
     }
 }
 
-impl Backend for TestStore {
-    fn query(&self, expr: &str, at: Timestamp) -> Result<Vec<Element>, String> {
+impl TestStore {
+    fn logql(&self, expr: &str, at: Timestamp) -> Result<Vec<Element>, String> {
+        let samples =
+            gameday_logs::evaluate(&self.logs, expr, at).map_err(|error| error.to_string())?;
+        let element = |(labels, value)| Element {
+            labels,
+            value: SampleValue::Float(value),
+        };
+        Ok(samples.into_iter().map(element).collect())
+    }
+
+    fn promql(&self, expr: &str, at: Timestamp) -> Result<Vec<Element>, String> {
         let known = self.parsed.borrow().get(expr).cloned();
         let parsed = match known {
             Some(parsed) => parsed,
@@ -88,6 +103,15 @@ impl Backend for TestStore {
                 value: value_of(sample.value),
             })
             .collect())
+    }
+}
+
+impl Backend for TestStore {
+    fn query(&self, language: Language, expr: &str, at: Timestamp) -> Result<Vec<Element>, String> {
+        match language {
+            Language::PromQl => self.promql(expr, at),
+            Language::LogQl => self.logql(expr, at),
+        }
     }
 
     fn append(
@@ -128,6 +152,7 @@ impl TestEngine for PromQl {
         TestStore {
             engine: Engine::new(config),
             store: Store::new(StoreConfig::default()),
+            logs: LogStore::new(log_limits()),
             parsed: std::cell::RefCell::default(),
         }
     }
@@ -147,6 +172,35 @@ impl TestEngine for PromQl {
             SequenceValue::Histogram { histogram, .. } => Some(SampleValue::Histogram(histogram)),
         });
         Ok((parsed.labels, values.collect()))
+    }
+
+    fn parse_stream(&self, text: &str) -> Result<Labels, ParseError> {
+        // The labels of a stream are written as those of a series without a name.
+        let labels = parse_metric(text)?;
+        let whole = SourceSpan::new(0, text.len());
+        if labels.metric_name().is_empty() && !labels.is_empty() {
+            Ok(labels)
+        } else {
+            let message = "a stream has labels and no name";
+            Err(ParseError::new(text, whole, message).with_hint("for example {app=\"checkout\"}"))
+        }
+    }
+
+    fn append_line(
+        &self,
+        store: &mut TestStore,
+        stream: &Labels,
+        at: Timestamp,
+        line: &str,
+        metadata: &[(String, String)],
+    ) -> Result<(), String> {
+        let entry = Entry {
+            timestamp: at,
+            line: line.to_owned(),
+            metadata: metadata.to_vec(),
+        };
+        let appended = store.logs.append(stream, vec![entry], at);
+        appended.message().map_or(Ok(()), Err)
     }
 
     fn same_histogram(&self, expected: &Histogram, got: &Histogram) -> bool {
@@ -171,6 +225,15 @@ impl TestEngine for PromQl {
 
     fn histogram_text(&self, histogram: &Histogram) -> String {
         histogram_text(histogram)
+    }
+}
+
+/// Streams have the labels that the test gives them, and no more.
+fn log_limits() -> Limits {
+    Limits {
+        discover_service_name: false,
+        discover_log_levels: false,
+        ..Limits::default()
     }
 }
 

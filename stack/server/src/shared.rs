@@ -46,6 +46,8 @@ pub(crate) struct Shared {
     counters: Mutex<BTreeMap<&'static str, u64>>,
     /// Wakes the ticker of Alertmanager.
     pub(crate) alerts_wake: Notify,
+    /// Wakes the tails of log lines.
+    pub(crate) logs_wake: Notify,
     /// Wakes the ticker of the rules.
     pub(crate) rules_wake: Notify,
     /// Wakes the ticker of the collector.
@@ -121,6 +123,7 @@ impl Shared {
             files: Mutex::new(files),
             counters: Mutex::default(),
             alerts_wake: Notify::new(),
+            logs_wake: Notify::new(),
             rules_wake: Notify::new(),
             collector_wake: Notify::new(),
             scraper_wake: Notify::new(),
@@ -271,9 +274,10 @@ impl Shared {
         lock(&self.commit_error).clone()
     }
 
-    /// As [`Self::commit_metrics`], for log lines. As in Loki a disk that is full does not keep lines out of memory; they are tried
-    /// again, and the counter says that they would not survive a kill.
+    /// As [`Self::commit_metrics`], for log lines, which tails are told of. As in Loki a disk that is full does not keep lines out of
+    /// memory; they are tried again, and the counter says that they would not survive a kill.
     pub(crate) fn commit_logs(&self, store: &mut LogStore) {
+        self.logs_wake.notify_waiters();
         if self.data.is_some() && store.commit().is_err() {
             self.count("loki_ingester_wal_disk_full_failures_total", 1);
         }

@@ -188,6 +188,8 @@ impl Stack {
             "loki",
             &addresses.loki,
             api::loki::routes(Arc::clone(&shared))
+                .merge(api::loki_tail::routes(Arc::clone(&shared)))
+                .merge(api::ruler::routes(Arc::clone(&shared)))
                 .merge(receive::loki_routes(Host(Arc::clone(&shared)))),
         )
         .await?;

@@ -16,7 +16,7 @@ use crate::forward::{self, Delivery, deliveries};
 use crate::host::Host;
 use crate::notify::{Notifier, NotifyMode};
 use crate::outgoing::Outgoing;
-use crate::rule_backend::MetricsBackend;
+use crate::rule_backend::StoreBackend;
 use crate::scrape::{self, read_target_files};
 use crate::shared::Shared;
 
@@ -66,7 +66,7 @@ async fn rules(env: Env, shared: Arc<Shared>, alerts: mpsc::Sender<Alert>) {
         wait_until(&env, deadline, &shared.rules_wake).await;
         let effects = {
             let mut rules = shared.rules();
-            rules.tick(env.now(), &mut MetricsBackend(&shared))
+            rules.tick(env.now(), &mut StoreBackend(&shared))
         };
         shared.commit_metrics(&mut shared.metrics());
         for effect in effects {

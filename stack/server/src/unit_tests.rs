@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use gameday_alerts::{Config as AlertmanagerConfig, RoutesTest};
-use gameday_rules::SourceFile;
 use gameday_rules::unittest::{OwnedFile, TestOptions, render_junit, render_text, run_test_file};
+use gameday_rules::{Language, SourceFile};
 
 use crate::files::{read, read_matching};
 use crate::rule_tests::PromQl;
@@ -53,6 +53,7 @@ pub fn test_rules(
         let source = SourceFile {
             path: &file.path,
             text: &file.text,
+            language: Language::PromQl,
         };
         results.push(run_test_file(source, &find, &engine, &options));
     }

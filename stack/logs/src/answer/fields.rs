@@ -157,6 +157,7 @@ impl Store {
                 metadata: true,
             },
             literals: reader.pipeline.required_literals().0,
+            ..Scan::default()
         };
         let mut left = line_limit;
         self.scan(&logs.matchers, &scan, |stream, lines| {

@@ -134,6 +134,7 @@ pub(super) fn query_logs(store: &Store, logs: &LogExpr, request: &RangeRequest) 
             metadata: true,
         },
         literals: pipeline.required_literals().0,
+        ..Scan::default()
     };
     let mut collector = EntryCollector::new(request.categorize_labels);
     let mut best = Best {
@@ -147,7 +148,7 @@ pub(super) fn query_logs(store: &Store, logs: &LogExpr, request: &RangeRequest) 
         backward,
         bound: None,
     };
-    let (mut order, mut lines, mut bytes) = (0, 0u64, 0u64);
+    let mut order = 0;
     store.scan(&logs.matchers, &scan, |stream, stream_lines| {
         pipeline.set_stream(&stream.labels);
         collector.next_stream();
@@ -156,8 +157,6 @@ pub(super) fn query_logs(store: &Store, logs: &LogExpr, request: &RangeRequest) 
             if taken >= best.limit || best.is_hopeless(line.timestamp) {
                 return false;
             }
-            lines += 1;
-            bytes += line.text.len() as u64;
             pipeline.labels.reset();
             line.add_metadata_to(&mut pipeline.labels);
             let timestamp = Timestamp::from_nanos(line.timestamp);
@@ -180,11 +179,12 @@ pub(super) fn query_logs(store: &Store, logs: &LogExpr, request: &RangeRequest) 
     });
     best.sort();
     let found = thin(best.found, interval, request.limit);
+    let processed = scan.processed.get();
     QueryData {
         result: QueryResult::Streams(into_streams(&collector, found)),
         categorize_labels: request.categorize_labels,
-        lines_processed: lines,
-        bytes_processed: bytes,
+        lines_processed: processed.lines,
+        bytes_processed: processed.bytes,
     }
 }
 

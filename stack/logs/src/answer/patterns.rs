@@ -64,6 +64,7 @@ impl Store {
                 metadata: true,
             },
             literals: pipeline.required_literals().0,
+            ..Scan::default()
         };
         // By number of words and first word: only lines that share both are compared.
         let mut leaves: BTreeMap<(usize, String), Vec<Cluster>> = BTreeMap::new();

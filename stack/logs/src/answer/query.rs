@@ -9,6 +9,7 @@ use super::logs::query_logs;
 use super::result::{Direction, MatrixSeries, QueryData, QueryResult, VectorSample};
 use crate::eval::{Node, QueryError, Sample, Steps};
 use crate::logql::{Expr, MetricExpr, VectorOp, parse_expr};
+use crate::store::Processed;
 use crate::{LabelSet, Limits, Store};
 
 /// What `/query_range` is asked for.
@@ -52,10 +53,11 @@ pub fn query_instant(
     let Expr::Metric(expr) = parse_expr(query)? else {
         return Err(QueryError::InstantLogs);
     };
-    let result = if let MetricExpr::Literal(value) = expr {
-        QueryResult::Scalar(at, value)
+    let (result, processed) = if let MetricExpr::Literal(value) = expr {
+        (QueryResult::Scalar(at, value), Processed::default())
     } else {
-        let samples = instant(store, &expr, at)?
+        let (samples, processed) = instant(store, &expr, at)?;
+        let samples = samples
             .into_iter()
             .map(|sample| VectorSample {
                 metric: sample.labels,
@@ -63,17 +65,17 @@ pub fn query_instant(
                 value: sample.value,
             })
             .collect();
-        QueryResult::Vector(samples)
+        (QueryResult::Vector(samples), processed)
     };
-    Ok(data(result))
+    Ok(data(result, processed))
 }
 
-fn data(result: QueryResult) -> QueryData {
+fn data(result: QueryResult, processed: Processed) -> QueryData {
     QueryData {
         result,
         categorize_labels: false,
-        lines_processed: 0,
-        bytes_processed: 0,
+        lines_processed: processed.lines,
+        bytes_processed: processed.bytes,
     }
 }
 
@@ -89,22 +91,53 @@ pub fn evaluate(
     let Expr::Metric(expr) = parse_expr(query)? else {
         return Err(QueryError::NotAMetric);
     };
-    Ok(instant(store, &expr, at)?
+    let (samples, _) = instant(store, &expr, at)?;
+    Ok(samples
         .into_iter()
         .map(|sample| (sample.labels.to_labels(), sample.value))
         .collect())
 }
 
-fn instant(store: &Store, expr: &MetricExpr, at: Timestamp) -> Result<Vec<Sample>, QueryError> {
+/// Reads the expression of a rule and gives its canonical text.
+///
+/// # Errors
+/// A malformed query, with its place and a hint, or a log query: a rule needs numbers.
+pub fn check_rule(source: &str) -> Result<String, gameday_query::ParseError> {
+    let refused = |span, message: String| gameday_query::ParseError::new(source, span, message);
+    match parse_expr(source) {
+        Ok(expr @ Expr::Metric(_)) => Ok(expr.to_string()),
+        Ok(Expr::Log(_)) => {
+            let whole = gameday_query::SourceSpan::new(0, source.len());
+            let message = "the expression of a rule must give numbers, this one gives log lines";
+            Err(refused(whole, message.to_owned()).with_hint(
+                "count the lines, for example sum(count_over_time({app=\"x\"} |= \"error\" [5m])) > 0",
+            ))
+        }
+        Err(error) => {
+            let word = source
+                .get(error.span.start..error.span.end)
+                .unwrap_or_default();
+            let hint = gameday_query::did_you_mean(word, crate::logql::function_names());
+            Err(refused(error.span, error.message).with_hint_option(hint))
+        }
+    }
+}
+
+fn instant(
+    store: &Store,
+    expr: &MetricExpr,
+    at: Timestamp,
+) -> Result<(Vec<Sample>, Processed), QueryError> {
     let steps = Steps::instant(at);
-    let mut samples = Node::prepare(store, expr, steps)?.at(steps.start)?;
+    let mut node = Node::prepare(store, expr, steps)?;
+    let mut samples = node.at(steps.start)?;
     if samples.len() > store.limits().query_series_max {
         return Err(QueryError::SeriesLimit(store.limits().query_series_max));
     }
     if !keeps_order(expr) {
         samples.sort_by(|left, right| left.labels.cmp(&right.labels));
     }
-    Ok(samples)
+    Ok((samples, node.processed()))
 }
 
 /// Whether the order of the result is what was asked for.
@@ -153,8 +186,8 @@ pub fn query_range(
                 return Err(QueryError::PointsLimit);
             }
             let steps = Steps::range(request.start, request.end, request.step);
-            let series = matrix(store, &expr, steps, limits)?;
-            Ok(data(QueryResult::Matrix(series)))
+            let (series, processed) = matrix(store, &expr, steps, limits)?;
+            Ok(data(QueryResult::Matrix(series), processed))
         }
     }
 }
@@ -174,7 +207,7 @@ fn matrix(
     expr: &MetricExpr,
     steps: Steps,
     limits: &Limits,
-) -> Result<Vec<MatrixSeries>, QueryError> {
+) -> Result<(Vec<MatrixSeries>, Processed), QueryError> {
     let mut node = Node::prepare(store, expr, steps)?;
     let mut series: BTreeMap<LabelSet, Vec<(Timestamp, f64)>> = BTreeMap::new();
     for at in steps.iter() {
@@ -188,8 +221,8 @@ fn matrix(
             return Err(QueryError::SeriesLimit(limits.query_series_max));
         }
     }
-    Ok(series
+    let series = series
         .into_iter()
-        .map(|(metric, values)| MatrixSeries { metric, values })
-        .collect())
+        .map(|(metric, values)| MatrixSeries { metric, values });
+    Ok((series.collect(), node.processed()))
 }

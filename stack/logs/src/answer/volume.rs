@@ -166,6 +166,7 @@ impl Store {
                 metadata: true,
             },
             literals: Vec::new(),
+            ..Scan::default()
         };
         let mut sums: BTreeMap<LabelSet, BTreeMap<i64, u64>> = BTreeMap::new();
         self.scan(&matchers, &scan, |stream, lines| {

@@ -12,7 +12,7 @@ use crate::logql::{Conversion, LogRange, RangeOp};
 use crate::stage::labels::{ERROR, PRESERVE_ERROR};
 use crate::stage::units::{parse_bytes, parse_float, parse_go_duration};
 use crate::stage::{CompiledLabelFilter, Hints, Pipeline, compile};
-use crate::store::{Needs, Scan, Store};
+use crate::store::{Needs, Processed, Scan, Store};
 
 /// One query may hold this many series while it is evaluated: far more than it may return, and no danger to the memory.
 const WORKING_SERIES_MAX: usize = 100_000;
@@ -45,7 +45,7 @@ enum Keep {
     Without(Vec<String>),
 }
 
-/// Reads the samples with `from < time <= to`.
+/// Reads the samples with `from < time <= to`, and says how much was looked at.
 pub(super) fn samples(
     store: &Store,
     op: RangeOp,
@@ -53,7 +53,7 @@ pub(super) fn samples(
     grouping: Option<&Grouping>,
     from: i64,
     to: i64,
-) -> Result<Vec<Series>, QueryError> {
+) -> Result<(Vec<Series>, Processed), QueryError> {
     let mut extractor = Extractor::new(op, range, grouping);
     extractor.pipeline.set_now(Timestamp::from_nanos(to));
     let needs = extractor.needs();
@@ -63,6 +63,7 @@ pub(super) fn samples(
         backward: false,
         needs,
         literals: extractor.pipeline.required_literals().0,
+        ..Scan::default()
     };
     let mut over_limit = false;
     store.scan(&range.logs.matchers, &scan, |stream, lines| {
@@ -87,7 +88,7 @@ pub(super) fn samples(
             one.points.sort_by_key(|point| point.0);
         }
     }
-    Ok(series)
+    Ok((series, scan.processed.get()))
 }
 
 struct Extractor {

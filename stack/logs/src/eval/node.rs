@@ -11,7 +11,7 @@ use super::range::{self, Window};
 use super::{QueryError, binary, vector};
 use crate::LabelSet;
 use crate::logql::{LogExpr, MetricExpr, RangeOp, VectorOp};
-use crate::store::Store;
+use crate::store::{Processed, Store};
 
 /// One value of a result.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,11 +97,22 @@ pub(crate) struct RangeNode {
     series: Vec<Series>,
     /// For each series, where the window of the last step began and ended.
     bounds: Vec<(usize, usize)>,
+    processed: Processed,
     /// What `absent_over_time` answers with.
     absent: LabelSet,
 }
 
 impl Node {
+    /// What was looked at.
+    pub(crate) fn processed(&self) -> Processed {
+        match self {
+            Self::Literal(_) | Self::VectorOf(_) => Processed::default(),
+            Self::Range(range) => range.processed,
+            Self::Vector { inner, .. } | Self::LabelReplace { inner, .. } => inner.processed(),
+            Self::Binary { left, right, .. } => left.processed().and(right.processed()),
+        }
+    }
+
     /// Reads the lines that the query needs at any of the steps.
     pub(crate) fn prepare(
         store: &Store,
@@ -132,7 +143,7 @@ impl Node {
                 let from = steps.start.saturating_sub(offset).saturating_sub(length);
                 let to = steps.end.saturating_sub(offset);
                 let grouping = grouping.as_ref().or(outer);
-                let series = samples(store, *op, range, grouping, from, to)?;
+                let (series, processed) = samples(store, *op, range, grouping, from, to)?;
                 Self::Range(RangeNode {
                     op: *op,
                     parameter: *parameter,
@@ -140,6 +151,7 @@ impl Node {
                     length,
                     offset,
                     bounds: vec![(0, 0); series.len()],
+                    processed,
                     series,
                     absent: absent_labels(&range.logs),
                 })

@@ -481,6 +481,13 @@ pub(super) const VECTOR_OPS: [(&str, VectorOp); 12] = [
     ("sort_desc", VectorOp::SortDesc),
 ];
 
+/// The names of all aggregations and functions, for hints.
+pub(crate) fn function_names() -> impl Iterator<Item = &'static str> {
+    let ranges = RANGE_OPS.iter().map(|(name, _)| *name);
+    let vectors = VECTOR_OPS.iter().map(|(name, _)| *name);
+    ranges.chain(vectors).chain(["vector", "label_replace"])
+}
+
 impl RangeOp {
     /// Its name.
     pub fn as_str(self) -> &'static str {

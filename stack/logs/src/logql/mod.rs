@@ -9,6 +9,7 @@ mod parse;
 mod pretty;
 mod validate;
 
+pub(crate) use ast::function_names;
 pub use ast::{
     Conversion, Expr, Extraction, FilterOp, LabelFilter, LabelFormat, LineFilter, LineFilterOp,
     LineMatch, LogExpr, LogRange, MetricExpr, NameOrMatcher, RangeOp, Stage, Unwrap, VectorOp,

@@ -25,12 +25,19 @@ impl Lines {
 
     /// The line at `index`.
     pub(crate) fn line(&self, index: usize) -> &str {
-        let start = if index == 0 {
-            0
-        } else {
-            self.ends[index - 1] as usize
-        };
-        &self.text[start..self.ends[index] as usize]
+        &self.text[self.end_before(index)..self.ends[index] as usize]
+    }
+
+    /// Where the line before `index` ends.
+    pub(crate) fn end_before(&self, index: usize) -> usize {
+        index
+            .checked_sub(1)
+            .map_or(0, |before| self.ends[before] as usize)
+    }
+
+    /// The bytes of the line at `index`.
+    pub(crate) fn length(&self, index: usize) -> usize {
+        self.ends[index] as usize - self.end_before(index)
     }
 
     /// The packed metadata of the line at `index`.
@@ -76,7 +83,7 @@ impl Lines {
 }
 
 /// What a reader needs of a block; what it does not need is not unpacked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Needs {
     /// The text of the lines.
     pub(crate) text: bool,

@@ -16,5 +16,5 @@ mod stream;
 
 pub use append::{Store, StoreStats};
 pub(crate) use block::Needs;
-pub(crate) use scan::Scan;
+pub(crate) use scan::{Processed, Scan};
 pub(crate) use stream::Stream;

@@ -1,5 +1,6 @@
 //! Reading lines.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use memchr::memmem::Finder;
@@ -9,8 +10,24 @@ use super::metadata;
 use super::stream::Stream;
 use crate::stage::LineLabels;
 
+/// How much was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Processed {
+    pub(crate) lines: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Processed {
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            lines: self.lines + other.lines,
+            bytes: self.bytes + other.bytes,
+        }
+    }
+}
+
 /// Which lines are read, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Scan {
     /// The first time, in nanoseconds.
     pub(crate) from: i64,
@@ -21,6 +38,18 @@ pub(crate) struct Scan {
     pub(crate) needs: Needs,
     /// Texts that every line of interest contains; lines without the first one are left out.
     pub(crate) literals: Vec<String>,
+    /// What the scan has looked at so far.
+    pub(crate) processed: Cell<Processed>,
+}
+
+impl Scan {
+    fn count(&self, lines: usize, bytes: usize) {
+        let own = Processed {
+            lines: lines as u64,
+            bytes: bytes as u64,
+        };
+        self.processed.set(self.processed.get().and(own));
+    }
 }
 
 /// A line that was read.
@@ -183,9 +212,13 @@ fn single(
         let low = order.partition_point(|index| lines.timestamps[*index as usize] < scan.from);
         let high = order.partition_point(|index| lines.timestamps[*index as usize] < scan.to);
         let range = &order[low..high.max(low)];
+        let bytes = range.iter().map(|index| lines.length(*index as usize));
+        scan.count(range.len(), bytes.sum());
         return each(range.len(), scan.backward, |at| emit(range[at] as usize));
     }
     let range = bounds(&lines.timestamps, scan);
+    let bytes = lines.end_before(range.end) - lines.end_before(range.start);
+    scan.count(range.len(), bytes);
     if let (Some(finder), true) = (finders.first(), scan.needs.text) {
         find_candidates(lines, range, finders, finder, candidates);
         return each(candidates.len(), scan.backward, |at| {
@@ -229,11 +262,7 @@ fn find_candidates(
         return;
     }
     let text = lines.text.as_bytes();
-    let mut at = if range.start == 0 {
-        0
-    } else {
-        lines.ends[range.start - 1] as usize
-    };
+    let mut at = lines.end_before(range.start);
     let end = lines.ends[range.end - 1] as usize;
     // A text that is nowhere in the block spares the search for the others.
     if finders[1..]
@@ -319,6 +348,10 @@ fn merged(
             unique.push(entry);
         }
     }
+    let bytes = unique
+        .iter()
+        .map(|(_, run, index)| runs[*run as usize].length(*index as usize));
+    scan.count(unique.len(), bytes.sum());
     each(unique.len(), scan.backward, |at| {
         let (_, run, index) = unique[at];
         visit(line_at(

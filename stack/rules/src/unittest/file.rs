@@ -7,6 +7,7 @@ use gameday_query::Position;
 use gameday_signal::{Labels, Timestamp};
 use gameday_template::Time;
 
+use super::logs::InputLogs;
 use crate::problem::{FileErrors, Problem, Problems};
 use crate::reader::Reader;
 use crate::yaml::{self, Kind, Node};
@@ -16,6 +17,8 @@ use crate::yaml::{self, Kind, Node};
 pub struct TestFile {
     /// Patterns of rule files, relative to the test file.
     pub rule_files: Vec<(String, Position)>,
+    /// Patterns of rule files whose expressions are LogQL.
+    pub logql_rule_files: Vec<(String, Position)>,
     /// How often the rules are evaluated.
     pub evaluation_interval: Duration,
     /// Names of groups in the order in which they are evaluated.
@@ -35,10 +38,14 @@ pub struct TestGroup {
     pub interval: Duration,
     /// The series.
     pub input_series: Vec<InputSeries>,
+    /// The log lines.
+    pub input_logs: Vec<InputLogs>,
     /// What alerts must fire.
     pub alert_tests: Vec<AlertTest>,
     /// What expressions must give.
     pub expr_tests: Vec<ExprTest>,
+    /// What LogQL expressions must give.
+    pub logql_tests: Vec<ExprTest>,
     /// `$externalLabels`.
     pub external_labels: Labels,
     /// `$externalURL`.
@@ -111,18 +118,21 @@ pub struct ExpectedSample {
 /// promtool's interval where the file sets none.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
 
-const FILE_KEYS: [&str; 5] = [
+const FILE_KEYS: [&str; 6] = [
     "rule_files",
+    "logql_rule_files",
     "evaluation_interval",
     "group_eval_order",
     "tests",
     "fuzzy_compare",
 ];
-const GROUP_KEYS: [&str; 8] = [
+const GROUP_KEYS: [&str; 10] = [
     "interval",
     "input_series",
+    "input_logs",
     "alert_rule_test",
     "promql_expr_test",
+    "logql_expr_test",
     "external_labels",
     "external_url",
     "name",
@@ -162,11 +172,9 @@ impl Reader<'_> {
         let mut tests = None;
         for (key, value) in self.entries(root, "a test file") {
             match key.name.as_str() {
-                "rule_files" => {
-                    for node in self.list(value, "rule_files") {
-                        let pattern = self.text(node, "a rule file");
-                        file.rule_files.push((pattern, node.at));
-                    }
+                "rule_files" => file.rule_files = self.patterns(value, "rule_files"),
+                "logql_rule_files" => {
+                    file.logql_rule_files = self.patterns(value, "logql_rule_files");
                 }
                 "evaluation_interval" => {
                     file.evaluation_interval = self.duration(value, "evaluation_interval");
@@ -199,13 +207,22 @@ impl Reader<'_> {
         file
     }
 
+    fn patterns(&mut self, node: &Node, what: &str) -> Vec<(String, Position)> {
+        let nodes = self.list(node, what).iter();
+        nodes
+            .map(|node| (self.text(node, "a rule file"), node.at))
+            .collect()
+    }
+
     fn test_group(&mut self, node: &Node, index: usize, interval: Duration) -> TestGroup {
         let mut group = TestGroup {
             name: String::new(),
             interval: Duration::ZERO,
             input_series: Vec::new(),
+            input_logs: Vec::new(),
             alert_tests: Vec::new(),
             expr_tests: Vec::new(),
+            logql_tests: Vec::new(),
             external_labels: Labels::empty(),
             external_url: String::new(),
             start: Timestamp::EPOCH,
@@ -231,6 +248,13 @@ impl Reader<'_> {
                     for node in self.list(value, "promql_expr_test") {
                         let test = self.expr_test(node);
                         group.expr_tests.push(test);
+                    }
+                }
+                "input_logs" => group.input_logs = self.input_logs(value),
+                "logql_expr_test" => {
+                    for node in self.list(value, "logql_expr_test") {
+                        let test = self.expr_test(node);
+                        group.logql_tests.push(test);
                     }
                 }
                 "external_labels" => {

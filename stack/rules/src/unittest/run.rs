@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use gameday_query::ParseError;
-use gameday_signal::{EventKind, Histogram, Labels, MatchOp, Matcher, Timestamp, format_duration};
+use gameday_signal::{EventKind, Histogram, Labels, Timestamp, format_duration};
 use gameday_template::format_float;
 
 use super::compare::{same_alerts, same_value};
 use super::file::{AlertTest, ExpectedAlert, ExpectedSample, ExprTest, TestFile, TestGroup};
+use super::load::load;
+use super::logs::WaitingLines;
 use super::report::{Failure, FileResult, GroupResult};
 use crate::alerting::AlertState;
-use crate::backend::{Backend, Element, ExprChecker, SampleValue};
+use crate::backend::{Backend, Element, ExprChecker, Language, SampleValue};
 use crate::definition::RuleFile;
 use crate::options::Options;
-use crate::parse::{ParseOptions, parse_rule_file};
-use crate::problem::FileErrors;
+use crate::parse::ParseOptions;
 use crate::rules::{Effect, Rules, SourceFile};
 
 /// What a unit test needs of a query engine.
@@ -31,6 +32,25 @@ pub trait TestEngine: ExprChecker {
     /// # Errors
     /// The first mistake, with its place.
     fn parse_series(&self, text: &str) -> Result<(Labels, Vec<Option<SampleValue>>), ParseError>;
+
+    /// Reads `{app="a"}`, the labels of a stream.
+    ///
+    /// # Errors
+    /// The first mistake, with its place.
+    fn parse_stream(&self, text: &str) -> Result<Labels, ParseError>;
+
+    /// Adds a log line to the store.
+    ///
+    /// # Errors
+    /// The store's own message, for example that the line is too old.
+    fn append_line(
+        &self,
+        store: &mut Self::Store,
+        stream: &Labels,
+        at: Timestamp,
+        line: &str,
+        metadata: &[(String, String)],
+    ) -> Result<(), String>;
 
     /// Whether two histograms are the same once they are written in the same way.
     fn same_histogram(&self, expected: &Histogram, got: &Histogram) -> bool;
@@ -94,41 +114,6 @@ pub fn run_test_file<E: TestEngine>(
     result
 }
 
-type Loaded = (TestFile, Vec<RuleFile>, Vec<Matcher>);
-
-fn load<E: TestEngine>(
-    file: SourceFile<'_>,
-    find: &dyn Fn(&str) -> Result<Vec<OwnedFile>, String>,
-    engine: &E,
-    options: &TestOptions,
-) -> Result<Loaded, String> {
-    let tests = TestFile::parse(file.path, file.text).map_err(|errors| errors.render())?;
-    let mut rule_files = Vec::new();
-    let mut problems = Vec::new();
-    for (pattern, at) in &tests.rule_files {
-        let path = file.path;
-        let found =
-            find(pattern).map_err(|error| format!("{path}:{}:{}: {error}", at.line, at.column))?;
-        for rule_file in found {
-            let parsed = parse_rule_file(&rule_file.path, &rule_file.text, engine, options.rules);
-            match parsed {
-                Ok(parsed) => rule_files.push(parsed),
-                Err(FileErrors(found)) => problems.extend(found),
-            }
-        }
-    }
-    if !problems.is_empty() {
-        return Err(FileErrors(problems).render());
-    }
-    let filters: Result<Vec<Matcher>, _> = options
-        .run
-        .iter()
-        .map(|pattern| Matcher::new("name", MatchOp::Regex, format!(".*(?:{pattern}).*")))
-        .collect();
-    let filters = filters.map_err(|error| error.to_string())?;
-    Ok((tests, rule_files, filters))
-}
-
 /// A series that is appended as time goes on.
 struct Input {
     labels: Labels,
@@ -152,6 +137,7 @@ struct Runner<'a, E: TestEngine> {
     rules: Rules,
     store: E::Store,
     inputs: Vec<Input>,
+    lines: WaitingLines,
     /// The alerts that are asked for: only their changes are kept.
     watched: BTreeSet<&'a str>,
     changes: Vec<Change>,
@@ -183,6 +169,7 @@ impl<'a, E: TestEngine> Runner<'a, E> {
             rules,
             store: engine.new_store(file.evaluation_interval),
             inputs: Vec::new(),
+            lines: WaitingLines::default(),
             watched: watched.collect(),
             changes: Vec::new(),
             result: GroupResult {
@@ -206,9 +193,12 @@ impl<'a, E: TestEngine> Runner<'a, E> {
     }
 
     fn run(mut self) -> GroupResult {
-        if self.read_series() && self.is_bounded() && self.evaluate() {
+        if self.read_series() && self.read_logs() && self.is_bounded() && self.evaluate() {
             for test in &self.group.expr_tests {
-                self.check_expr(test);
+                self.check_expr(Language::PromQl, test);
+            }
+            for test in &self.group.logql_tests {
+                self.check_expr(Language::LogQl, test);
             }
         }
         self.result
@@ -233,10 +223,31 @@ impl<'a, E: TestEngine> Runner<'a, E> {
         true
     }
 
+    fn read_logs(&mut self) -> bool {
+        let mut streams = Vec::new();
+        for logs in &self.group.input_logs {
+            match self.engine.parse_stream(&logs.stream) {
+                Ok(labels) => streams.push(labels),
+                Err(error) => {
+                    let drawn = error.render(&logs.stream, None);
+                    self.fail(logs.at.line, format!("input_logs: {error}\n{drawn}"));
+                    return false;
+                }
+            }
+        }
+        self.lines = WaitingLines::new(streams, &self.group.input_logs);
+        true
+    }
+
     fn last_eval_time(&self) -> Duration {
         let alerts = self.group.alert_tests.iter().map(|test| test.eval_time);
         let exprs = self.group.expr_tests.iter().map(|test| test.eval_time);
-        alerts.chain(exprs).max().unwrap_or(Duration::ZERO)
+        let logql = self.group.logql_tests.iter().map(|test| test.eval_time);
+        alerts
+            .chain(exprs)
+            .chain(logql)
+            .max()
+            .unwrap_or(Duration::ZERO)
     }
 
     fn is_bounded(&mut self) -> bool {
@@ -293,9 +304,14 @@ impl<'a, E: TestEngine> Runner<'a, E> {
         true
     }
 
-    /// Appends what the series have up to `at`: promtool loads them as time goes on, too.
+    /// Appends what the series and streams have up to `at`: promtool loads them as time goes on, too.
     fn append_until(&mut self, at: Timestamp) {
-        let mut failures = Vec::new();
+        let (engine, store) = (self.engine, &mut self.store);
+        let mut failures = self
+            .lines
+            .append_until(self.group.start, at, |stream, time, line| {
+                engine.append_line(store, stream, time, &line.line, &line.metadata)
+            });
         for input in &mut self.inputs {
             while input.next < input.values.len() {
                 let offset = u32::try_from(input.next).map_or(Duration::MAX, |index| {
@@ -435,17 +451,17 @@ impl<'a, E: TestEngine> Runner<'a, E> {
         })
     }
 
-    fn check_expr(&mut self, test: &ExprTest) {
+    fn check_expr(&mut self, language: Language, test: &ExprTest) {
         self.result.checks += 1;
         let time = format_duration(test.eval_time);
         let place = format!("expr: {:?}, time: {time}", test.expr);
-        if let Err(error) = self.engine.check(&test.expr) {
+        if let Err(error) = self.engine.check(language, &test.expr) {
             let drawn = error.render(&test.expr, None);
             self.fail(test.at.line, format!("{place}, err: {error}\n{drawn}"));
             return;
         }
         let at = self.group.start + test.eval_time;
-        let got = match self.store.query(&test.expr, at) {
+        let got = match self.store.query(language, &test.expr, at) {
             Ok(got) => got,
             Err(error) => {
                 self.fail(test.at.line, format!("{place}, err: {error}"));

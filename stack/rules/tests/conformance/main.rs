@@ -8,7 +8,7 @@ mod promql;
 use std::path::{Path, PathBuf};
 
 use gameday_rules::unittest::{OwnedFile, TestOptions, run_test_file};
-use gameday_rules::{NameValidation, ParseOptions, SourceFile, parse_rule_file};
+use gameday_rules::{Language, NameValidation, ParseOptions, SourceFile, parse_rule_file};
 use promql::PromQl;
 
 #[expect(
@@ -263,6 +263,7 @@ fn unit_tests_end_as_with_promtool() {
         let file = SourceFile {
             path: case.file,
             text: &text,
+            language: Language::PromQl,
         };
         let result = run_test_file(file, &find, &engine, &options);
         let shown = gameday_rules::unittest::render_text(std::slice::from_ref(&result));

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::world::{Checker, Script, World, element};
-use gameday_rules::{Effect, Options, Rules, SourceFile, parse_rule_file, scale_durations};
+use gameday_rules::{
+    Effect, Language, Options, Rules, SourceFile, parse_rule_file, scale_durations,
+};
 use gameday_signal::{EventKind, Labels, Timestamp};
 
 fn options() -> Options {
@@ -19,6 +21,7 @@ fn load(text: &str, options: Options) -> Rules {
     let files = [SourceFile {
         path: "rules.yml",
         text,
+        language: Language::PromQl,
     }];
     Rules::load(&files, &Checker, options, Timestamp::EPOCH).expect("valid rules")
 }
@@ -363,10 +366,12 @@ fn loading_again_keeps_what_is_still_there() {
     let changed = [SourceFile {
         path: "rules.yml",
         text: "groups: [{name: g, rules: [{alert: A, expr: y, for: 2m}, {record: u, expr: x}]}]",
+        language: Language::PromQl,
     }];
     let broken = [SourceFile {
         path: "rules.yml",
         text: "groups: [{name: g, rules: [{alert: A, expr: y!}]}]",
+        language: Language::PromQl,
     }];
     let now = Timestamp::from_secs(130);
     assert!(rules.reload(&broken, &Checker, options(), now).is_err());
@@ -408,6 +413,7 @@ fn the_time_before_a_restart_counts() {
         let files = [SourceFile {
             path: "rules.yml",
             text,
+            language: Language::PromQl,
         }];
         let restored = Options {
             restore: true,

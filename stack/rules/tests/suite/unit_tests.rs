@@ -1,9 +1,9 @@
 //! Unit tests of rules: what they say when they fail.
 
-use gameday_rules::SourceFile;
 use gameday_rules::unittest::{
     FileResult, OwnedFile, TestFile, TestOptions, render_junit, render_text, run_test_file,
 };
+use gameday_rules::{Language, SourceFile};
 use proptest::prelude::*;
 
 use crate::promql::PromQl;
@@ -32,6 +32,7 @@ fn run(text: &str, options: &TestOptions) -> FileResult {
     let file = SourceFile {
         path: "tests.yml",
         text,
+        language: Language::PromQl,
     };
     run_test_file(file, &find, &PromQl::new(false), options)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gameday_query::{ParseError, SourceSpan};
-use gameday_rules::{Backend, Element, ExprChecker, SampleValue};
+use gameday_rules::{Backend, Element, ExprChecker, Language, SampleValue};
 use gameday_signal::{Labels, Matcher, Timestamp, is_stale};
 
 /// What the script makes of an expression at a second.
@@ -50,7 +50,7 @@ impl World {
 }
 
 impl Backend for World {
-    fn query(&self, expr: &str, at: Timestamp) -> Result<Vec<Element>, String> {
+    fn query(&self, _: Language, expr: &str, at: Timestamp) -> Result<Vec<Element>, String> {
         (self.script)(self, expr, at.as_secs())
     }
 
@@ -92,7 +92,7 @@ impl Backend for World {
 pub(crate) struct Checker;
 
 impl ExprChecker for Checker {
-    fn check(&self, expr: &str) -> Result<String, ParseError> {
+    fn check(&self, _: Language, expr: &str) -> Result<String, ParseError> {
         match expr.find('!') {
             Some(offset) => Err(ParseError::new(
                 expr,

@@ -24,6 +24,11 @@ impl Params {
             .filter(|value| !value.is_empty())
     }
 
+    /// The parameters of an address alone.
+    pub(crate) fn of_uri(uri: &http::Uri) -> Self {
+        Self(decode(uri.query().unwrap_or_default().as_bytes()))
+    }
+
     /// The value of a parameter that must be there.
     pub(crate) fn required(&self, name: &str) -> Result<&str, String> {
         self.get(name)

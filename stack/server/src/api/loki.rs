@@ -63,12 +63,12 @@ const SINCE_DEFAULT: Duration = Duration::from_secs(3600);
 /// Labels and series are looked for in the last six hours where no start is given.
 const SINCE_LABELS: Duration = Duration::from_secs(6 * 3600);
 
-fn bad(message: impl std::fmt::Display) -> Response {
+pub(crate) fn bad(message: impl std::fmt::Display) -> Response {
     text(StatusCode::BAD_REQUEST, message.to_string())
 }
 
 /// A time as Loki takes it: nanoseconds, seconds with a fraction, or RFC 3339.
-fn time(params: &Params, name: &str) -> Result<Option<Timestamp>, Response> {
+pub(crate) fn time(params: &Params, name: &str) -> Result<Option<Timestamp>, Response> {
     let Some(value) = params.get(name) else {
         return Ok(None);
     };
@@ -122,7 +122,7 @@ fn direction(params: &Params) -> Result<Direction, Response> {
     }
 }
 
-fn limit(params: &Params) -> Result<usize, Response> {
+pub(crate) fn limit(params: &Params) -> Result<usize, Response> {
     match params.number::<i64>("limit").map_err(bad)? {
         None => Ok(LIMIT_DEFAULT),
         Some(limit) if limit > 0 => Ok(usize::try_from(limit).unwrap_or(usize::MAX)),

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{any, get};
 use gameday_metrics::NamedCount;
-use gameday_rules::{ActiveAlert, AlertState, GroupStatus, Health, RuleStatus};
+use gameday_rules::{ActiveAlert, AlertState, GroupStatus, Health, Language, RuleStatus};
 use gameday_signal::{Matcher, Timestamp, format_duration};
 use http::{StatusCode, header};
 use serde_json::{Value, json};
@@ -120,6 +120,11 @@ fn rule_json(rule: &RuleStatus, with_alerts: bool) -> Value {
 }
 
 async fn rules(State(shared): State<Arc<Shared>>, params: Params) -> Response {
+    rules_of(&shared, Language::PromQl, &params)
+}
+
+/// The groups of one language.
+pub(crate) fn rules_of(shared: &Shared, language: Language, params: &Params) -> Response {
     let outcome = || -> Result<Response, String> {
         let wanted = match params.get("type") {
             None => None,
@@ -145,6 +150,7 @@ async fn rules(State(shared): State<Arc<Shared>>, params: Params) -> Response {
             .rules()
             .groups()
             .iter()
+            .filter(|group| group.language == language)
             .filter(|group| listed(&groups, &group.name) && listed(&files, &group.file))
             .filter_map(|group| {
                 group_json(
@@ -182,9 +188,14 @@ fn group_json<'a>(
 }
 
 async fn alerts(State(shared): State<Arc<Shared>>) -> Response {
+    alerts_of(&shared, Language::PromQl)
+}
+
+/// The alerts of the rules of one language.
+pub(crate) fn alerts_of(shared: &Shared, language: Language) -> Response {
     let alerts: Vec<Value> = shared
         .rules()
-        .alerts()
+        .alerts_of(language)
         .iter()
         .filter(|alert| alert.state != AlertState::Inactive)
         .map(alert_json)

@@ -5,6 +5,7 @@
 //! a team's own file loads unchanged and nobody takes silence for obedience.
 
 mod http;
+mod loki;
 mod scrape;
 mod sections;
 mod values;
@@ -19,6 +20,7 @@ pub use http::{
     Authorization, BasicAuth, HeaderConfig, HttpClientConfig, OAuth2Config, ProxyConfig, ReadFile,
     Secret, TlsConfig,
 };
+pub use loki::LokiConfig;
 pub use scrape::{
     FileSdConfig, NameEscaping, NameValidation, ScrapeConfig, ScrapeProtocol, StaticConfig,
 };
