@@ -112,7 +112,7 @@ pub(crate) fn remote_write(data: &[u8]) {
 struct Checker;
 
 impl ExprChecker for Checker {
-    fn check(&self, expr: &str) -> Result<String, ParseError> {
+    fn check(&self, _: gameday_rules::Language, expr: &str) -> Result<String, ParseError> {
         gameday_metrics::parse(expr).map(|expr| expr.to_string())
     }
 }
@@ -121,6 +121,7 @@ impl ExprChecker for Checker {
 pub(crate) fn rule_file(data: &[u8]) {
     let file = SourceFile {
         path: "rules.yml",
+        language: gameday_rules::Language::PromQl,
         text: text(data),
     };
     let _ = Rules::load(&[file], &Checker, Options::default(), Timestamp::EPOCH);
