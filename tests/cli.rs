@@ -427,7 +427,7 @@ fn logql_rules_are_tested() {
         &project,
         &["test", "rules", &path],
         1,
-        &["checkout_test.yml:13:", "did you mean \"every\"?"],
+        &["checkout_test.yml:12:", "did you mean \"every\"?"],
     );
 }
 
