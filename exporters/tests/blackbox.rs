@@ -125,6 +125,38 @@ fn probes_tell_what_a_user_would_see() {
                 &["probe_success 0", "probe_dns_query_succeeded 0"],
             ),
             ("icmp", "web", &["probe_success 0"]),
+            (
+                "grpc",
+                "health:50051",
+                &[
+                    "probe_success 1",
+                    "probe_grpc_status_code 0",
+                    "probe_grpc_ssl 0",
+                    r#"probe_grpc_healthcheck_response{serving_status="SERVING"} 1"#,
+                    r#"probe_grpc_healthcheck_response{serving_status="NOT_SERVING"} 0"#,
+                    r#"probe_grpc_duration_seconds{phase="check"} 0"#,
+                ],
+            ),
+            (
+                "grpc_orders",
+                "grpc://health:50051",
+                &[
+                    "probe_success 0",
+                    "probe_grpc_status_code 0",
+                    r#"probe_grpc_healthcheck_response{serving_status="NOT_SERVING"} 1"#,
+                ],
+            ),
+            (
+                "grpc_nobody",
+                "health:50051",
+                &["probe_success 0", "probe_grpc_status_code 5"],
+            ),
+            ("grpc", "web:80", &["probe_success 0"]),
+            (
+                "grpc",
+                "nobody:80",
+                &["probe_success 0", "probe_grpc_status_code 14"],
+            ),
         ];
         for (module, target, expected) in cases {
             let (status, text) = probe(&env, module, target).await;
@@ -171,7 +203,7 @@ fn a_partition_uses_up_the_limit_and_mistakes_are_told() {
         );
         let (_, text) = probe(&env, "icmp", "web&debug=true").await;
         assert!(
-            text.contains("This exporter does not support this prober"),
+            text.contains("This exporter does not support icmp: echo requests need a raw socket"),
             "{text}"
         );
     });

@@ -79,7 +79,7 @@ pub struct Module {
     #[serde(default)]
     icmp: IcmpSettings,
     #[serde(default)]
-    grpc: GrpcSettings,
+    pub(crate) grpc: GrpcSettings,
 }
 
 impl Module {
@@ -92,7 +92,7 @@ impl Module {
                 "http: no_follow_redirects and follow_redirects exclude each other".to_owned(),
             );
         }
-        let _read_and_not_used = (&self.icmp, &self.grpc);
+        let _read_and_not_used = &self.icmp;
         Ok(())
     }
 
@@ -100,7 +100,10 @@ impl Module {
     pub fn unsupported(&self) -> Option<&'static str> {
         let http = &self.http;
         match self.prober {
-            Prober::Icmp | Prober::Grpc | Prober::Unix => Some("this prober"),
+            Prober::Icmp => Some(
+                "icmp: echo requests need a raw socket, or a group within net.ipv4.ping_group_range; probe with tcp",
+            ),
+            Prober::Unix => Some("sockets in the file system"),
             Prober::Http if !http.proxy_url.is_empty() || http.proxy_from_environment => {
                 Some("a proxy")
             }
@@ -114,7 +117,7 @@ impl Module {
                 Some("compression")
             }
             Prober::Dns if self.dns.dns_over_tls => Some("DNS over TLS"),
-            Prober::Http | Prober::Tcp | Prober::Dns => None,
+            Prober::Http | Prober::Tcp | Prober::Dns | Prober::Grpc => None,
         }
     }
 }
@@ -343,13 +346,15 @@ struct IcmpSettings {
 /// Read, so that a file that has it is not refused.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct GrpcSettings {
-    service: String,
-    tls: bool,
-    tls_config: TlsSettings,
-    preferred_ip_protocol: String,
-    ip_protocol_fallback: bool,
-    metadata: BTreeMap<String, Vec<String>>,
+pub(crate) struct GrpcSettings {
+    pub(crate) service: String,
+    pub(crate) tls: bool,
+    pub(crate) tls_config: TlsSettings,
+    #[serde(rename = "preferred_ip_protocol")]
+    _preferred_ip_protocol: String,
+    #[serde(rename = "ip_protocol_fallback")]
+    _ip_protocol_fallback: bool,
+    pub(crate) metadata: BTreeMap<String, Vec<String>>,
 }
 
 /// `tls_config`.
@@ -373,6 +378,11 @@ pub(crate) struct TlsSettings {
 impl TlsSettings {
     /// A client that trusts and shows this; files are read for each probe, as the real exporter does.
     pub(crate) fn client(&self, env: &Env) -> Result<TlsClient, String> {
+        self.client_for(env, &["http/1.1"])
+    }
+
+    /// The same for these protocols (ALPN).
+    pub(crate) fn client_for(&self, env: &Env, protocols: &[&str]) -> Result<TlsClient, String> {
         let text = |text: &str, file: &str| match (text, file) {
             ("", "") => Ok(None),
             ("", file) => match std::fs::read_to_string(file) {
@@ -390,7 +400,7 @@ impl TlsSettings {
             min_version: self.min_version,
             max_version: self.max_version,
         };
-        TlsClient::new(env, &options, &["http/1.1"]).map_err(|error| error.to_string())
+        TlsClient::new(env, &options, protocols).map_err(|error| error.to_string())
     }
 }
 

@@ -1,15 +1,16 @@
 //! The blackbox exporter: what a user would see of a target, from outside.
 //!
 //! ```text
-//!   /probe?module=http_2xx&target=checkout:8080/health -> Module (blackbox.yml) -> http | tcp | dns prober -> exposition
+//!   /probe?module=http_2xx&target=checkout:8080/health -> Module (blackbox.yml) -> http | tcp | dns | grpc prober -> exposition
 //! ```
 //!
-//! `blackbox.yml` is read as prometheus/blackbox_exporter reads it. The probers http and tcp, both with TLS, and dns (over TCP) work on
-//! env's network and clock, so link faults and crashes show and certificates expire in virtual time. The probers icmp, grpc and unix
-//! need sockets or protocols that are not there: their modules are read, and their probes fail and say why.
+//! `blackbox.yml` is read as prometheus/blackbox_exporter reads it. The probers http, tcp and grpc, all with TLS, and dns (over TCP) work
+//! on env's network and clock, so link faults and crashes show and certificates expire in virtual time. The probers icmp and unix need
+//! sockets that are not there: their modules are read, and their probes fail and say why.
 
 mod config;
 mod dns;
+mod grpc_probe;
 mod http_probe;
 mod tcp_probe;
 
@@ -266,7 +267,8 @@ pub async fn probe(env: &Env, module: &Module, target: &str, limit: Duration) ->
                 Prober::Http => http_probe::run(env, module, target, deadline, &mut probe).await,
                 Prober::Tcp => tcp_probe::run(env, module, target, &mut probe).await,
                 Prober::Dns => dns::run(env, module, target, &mut probe).await,
-                Prober::Icmp | Prober::Grpc | Prober::Unix => false,
+                Prober::Grpc => grpc_probe::run(env, module, target, &mut probe).await,
+                Prober::Icmp | Prober::Unix => false,
             }
         };
         env.clock().timeout(limit, probed).await

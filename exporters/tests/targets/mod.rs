@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gameday_env::{Address, Env, ServeOptions, serve};
+use gameday_env::{Address, Env, ServeOptions, serve, serve_http2};
 use gameday_exporters::blackbox::Config;
-use http::{Request, Response};
-use http_body_util::Full;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::TlsAcceptor;
@@ -72,6 +72,15 @@ modules:
         - expect: "200 OK"
   icmp:
     prober: icmp
+  grpc:
+    prober: grpc
+    grpc: {metadata: {x-probe: ["yes"]}}
+  grpc_orders:
+    prober: grpc
+    grpc: {service: orders}
+  grpc_nobody:
+    prober: grpc
+    grpc: {service: nobody}
 "#;
 
 /// [`CONFIG`], read.
@@ -81,7 +90,7 @@ pub(crate) fn config() -> Config {
     Config::parse("blackbox.yml", &text).expect("a good file")
 }
 
-/// Starts `web:80`, `web:443`, `irc:6667` and `dns:53`.
+/// Starts `web:80`, `web:443`, `health:50051`, `irc:6667` and `dns:53`.
 pub(crate) async fn start(env: &Env) {
     let web = env.listen(&Address::new("web", 80)).await.expect("free");
     let clock = env.clock().clone();
@@ -109,6 +118,7 @@ pub(crate) async fn start(env: &Env) {
     });
     serve(&env.on("web"), web, service, ServeOptions::default());
     start_tls(env).await;
+    start_health(env).await;
 
     let mut irc = env.listen(&Address::new("irc", 6667)).await.expect("free");
     env.on("irc").spawn(async move {
@@ -171,4 +181,39 @@ async fn start_tls(env: &Env) {
             let _ = stream.shutdown().await;
         }
     });
+}
+
+/// `health:50051`: a server that is healthy as a whole, whose orders are not, and which knows nobody else.
+async fn start_health(env: &Env) {
+    let address = Address::new("health", 50051);
+    let listener = env.listen(&address).await.expect("free");
+    let service = tower::service_fn(|request: Request<Incoming>| async move {
+        assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");
+        let body = request.into_body().collect().await.expect("a body");
+        let response = Response::builder().header("content-type", "application/grpc");
+        let (status, frame) = match &body.to_bytes()[5..] {
+            [] => ("0", &[0, 0, 0, 0, 2, 8, 1][..]),
+            [0x0a, 6, b'o', ..] => ("0", &[0, 0, 0, 0, 2, 8, 2][..]),
+            _ => {
+                // NOT_FOUND, without a body: the status stands in the headers.
+                let response = response.header("grpc-status", "5");
+                let body = Full::new(Bytes::new()).boxed();
+                return Ok::<_, Infallible>(response.body(body).expect("valid"));
+            }
+        };
+        let trailers = HeaderMap::from_iter([(
+            HeaderName::from_static("grpc-status"),
+            HeaderValue::from_static(status),
+        )]);
+        let body = Full::new(Bytes::copy_from_slice(frame))
+            .with_trailers(std::future::ready(Some(Ok(trailers))))
+            .boxed();
+        Ok(response.body(body).expect("valid"))
+    });
+    serve_http2(
+        &env.on("health"),
+        listener,
+        service,
+        ServeOptions::default(),
+    );
 }
