@@ -101,7 +101,12 @@ impl Notifier {
         let outcome = self.send(&notification, &mut sent).await;
         let outcome = sent.hide_in(outcome);
         self.keep(&notification, &outcome, &sent.payload);
-        record(&self.shared, &notification, &outcome, sent.payload);
+        // The journal of a game day shows the page that was sent; a stack that runs for weeks has its own receivers, which forget.
+        let payload = match self.mode {
+            NotifyMode::Capture(_) => sent.payload,
+            NotifyMode::Direct | NotifyMode::Keep => String::new(),
+        };
+        record(&self.shared, &notification, &outcome, payload);
         self.shared
             .alerts()
             .report(notification.id, outcome, self.shared.now());
