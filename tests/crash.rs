@@ -26,11 +26,14 @@ struct Stack {
 }
 
 impl Stack {
-    /// Starts it on ports of its own; others may have taken some, so it is tried again with other ones.
+    /// Starts it on ports of its own, below those that the system gives to clients; others may have taken some, so it is tried again
+    /// with other ones.
     async fn start(folder: &Path) -> Self {
         let first = std::process::id() % 20_000;
+        // Of every attempt: one that finds no free port has already repaired the log, and told so.
+        let mut said = Vec::new();
         for attempt in 0..20_u32 {
-            let offset = 10_000 + (first + attempt * 997) % 40_000;
+            let offset = 1_000 + (first + attempt * 997) % 20_000;
             let arguments = [
                 "stack",
                 "up",
@@ -44,7 +47,6 @@ impl Stack {
             .map(str::to_owned);
             let program = Path::new(env!("CARGO_BIN_EXE_gameday"));
             let mut child = Child::start(program, &arguments).unwrap();
-            let mut said = Vec::new();
             while let Ok(line) = child.next_line().await {
                 let ready = line.starts_with("Pushgateway");
                 said.push(line);
