@@ -282,11 +282,14 @@ fn read_message(reader: &mut BufReader<impl std::io::Read>) -> Option<(String, V
     Some((head, body))
 }
 
+/// The name of the alert that is timed, and who is told when it has come.
+type TimedAlert = Mutex<Option<(String, mpsc::Sender<Instant>)>>;
+
 /// A receiver that counts groups, and tells when an alert that is timed has come.
 struct Webhook {
     url: String,
     groups: Arc<AtomicUsize>,
-    timed: Arc<Mutex<Option<(String, mpsc::Sender<Instant>)>>>,
+    timed: Arc<TimedAlert>,
 }
 
 impl Webhook {
@@ -329,12 +332,7 @@ impl Webhook {
     }
 }
 
-fn take(
-    stream: TcpStream,
-    groups: &AtomicUsize,
-    timed: &Mutex<Option<(String, mpsc::Sender<Instant>)>>,
-    seen: &Mutex<Vec<bool>>,
-) {
+fn take(stream: TcpStream, groups: &AtomicUsize, timed: &TimedAlert, seen: &Mutex<Vec<bool>>) {
     let _ = stream.set_nodelay(true);
     let Ok(mut writer) = stream.try_clone() else {
         return;
