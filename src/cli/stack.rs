@@ -13,6 +13,9 @@ use gameday_signal::EventKind;
 use super::say;
 use crate::failure::Failure;
 
+/// How long an end waits for what the collector has still to send.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+
 /// Commands about the embedded stack.
 #[derive(clap::Subcommand)]
 pub(super) enum StackCommand {
@@ -80,14 +83,16 @@ pub(super) fn run(command: StackCommand) -> Result<ExitCode, Failure> {
                     .assign(name, std::net::SocketAddr::new(ip, address.port));
             }
         }
-        let stack = Stack::start(&env, &files, options)
-            .await
-            .map_err(|error| match error {
-                StackError::Listen { .. } => Failure::target(error.to_string())
-                    .hinted("move every port of the stack with --port-offset N, for example 1000"),
-                StackError::File(_) | StackError::Data(_) => Failure::scenario(error.to_string()),
-            })?;
+        let started = Stack::start(&env, &files, options).await;
+        // A start that fails may already have repaired files.
         tell_notes(&env)?;
+        let stack = started.map_err(|error| match error {
+            StackError::Listen { .. } => Failure::target(error.to_string())
+                .hinted("move every port of the stack with --port-offset N, for example 1000"),
+            StackError::DataInUse(_) => Failure::target(error.to_string())
+                .hinted("stop that process, or name another folder with --data"),
+            StackError::File(_) | StackError::Data(_) => Failure::scenario(error.to_string()),
+        })?;
         for (server, address) in [
             ("Prometheus", &addresses.prometheus),
             ("Alertmanager", &addresses.alertmanager),
@@ -112,6 +117,9 @@ pub(super) fn run(command: StackCommand) -> Result<ExitCode, Failure> {
                 Either::Right(_) => reload(&stack)?,
             }
         };
+        for left in stack.drain(DRAIN_MAX).await {
+            say(left)?;
+        }
         stack.save().map_err(Failure::target)?;
         say(format!("{signal}: stopped"))?;
         Ok(ExitCode::SUCCESS)

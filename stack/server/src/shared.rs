@@ -3,7 +3,7 @@
 //! Everything runs on one thread, so a lock is never waited for; no lock is held across an await.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gameday_alerts::Alertmanager;
@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use crate::api::common::{Params, parse_step_ms};
 use crate::collector::Collector;
 use crate::config::PrometheusConfig;
-use crate::data::store_config;
+use crate::data::{DataFolder, store_config};
 use crate::files::StackFiles;
 use crate::inbox::Inbox;
 use crate::receive::Pushgateway;
@@ -59,7 +59,7 @@ pub(crate) struct Shared {
     pub(crate) started: Timestamp,
     /// How many damaged files were repaired at the start.
     pub(crate) repairs: usize,
-    data: Option<PathBuf>,
+    data: Option<DataFolder>,
     commit_error: Mutex<Option<String>>,
     /// The generation of Alertmanager's state that was saved last.
     saved_generation: Mutex<u64>,
@@ -100,7 +100,7 @@ impl Shared {
         env: &Env,
         files: StackFiles,
         engines: Engines,
-        data: Option<PathBuf>,
+        data: Option<DataFolder>,
     ) -> Self {
         Self {
             env: env.clone(),
@@ -161,7 +161,7 @@ impl Shared {
 
     /// The data directory.
     pub(crate) fn data(&self) -> Option<&Path> {
-        self.data.as_deref()
+        self.data.as_ref().map(DataFolder::path)
     }
 
     /// Whether the series store has a data directory.
@@ -295,7 +295,7 @@ impl Shared {
         let generation = alerts.state_generation();
         let mut saved = lock(&self.saved_generation);
         if generation != *saved {
-            crate::data::save_alerts(data, &alerts.snapshot())?;
+            data.save_alerts(&alerts.snapshot())?;
             *saved = generation;
         }
         Ok(())

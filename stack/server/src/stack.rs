@@ -14,7 +14,7 @@ use gameday_traces::TraceStore;
 
 use crate::api;
 use crate::collector::{Collector, store_flow};
-use crate::data;
+use crate::data::{DataFolder, store_config};
 use crate::files::StackFiles;
 use crate::host::Host;
 use crate::notify::NotifyMode;
@@ -129,6 +129,9 @@ pub enum StackError {
     /// The data directory could not be used.
     #[error("data directory: {0}")]
     Data(String),
+    /// Another process uses the data directory.
+    #[error("data directory: {} is used by another process", .0.display())]
+    DataInUse(PathBuf),
     /// An address could not be listened at.
     #[error("{server} cannot listen: {source}")]
     Listen {
@@ -147,6 +150,8 @@ pub struct Stack {
 
 /// The lookback of instant selectors, Prometheus' default.
 const LOOKBACK: Duration = Duration::from_secs(300);
+/// How often a stack that ends looks whether everything is sent.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
 impl Stack {
     /// Builds the stack from the files, binds its addresses and starts its tickers.
@@ -159,11 +164,12 @@ impl Stack {
         options: StackOptions,
     ) -> Result<Self, StackError> {
         let files = files.clone().compressed(options.compress);
+        let data = options.data.as_deref().map(DataFolder::open).transpose()?;
         let shared = Arc::new(Shared::new(
             env,
             files.clone(),
-            engines(env, &files, &options)?,
-            options.data.clone(),
+            engines(env, &files, &options, data.as_ref())?,
+            data,
         ));
         shared.describe_collector();
         let addresses = options.addresses.clone();
@@ -236,14 +242,31 @@ impl Stack {
         &self.addresses
     }
 
+    /// Decides upon what the collector holds back, and waits, at most for `limit`, until its exporters have sent what they hold. Says
+    /// what is left.
+    pub async fn drain(&self, limit: Duration) -> Vec<String> {
+        let now = self.shared.now();
+        let flow = self.shared.collector().flush(now);
+        store_flow(&self.shared, flow);
+        let outlets = self.shared.collector().outlets().to_vec();
+        let empty = async {
+            while outlets.iter().any(|outlet| outlet.len() > 0) {
+                self.shared.env().clock().sleep(DRAIN_LOOK).await;
+            }
+        };
+        let drained = self.shared.env().clock().timeout(limit, empty).await;
+        let left = outlets.iter().filter(|outlet| outlet.len() > 0);
+        match drained {
+            Ok(()) => Vec::new(),
+            Err(_) => left.map(|outlet| outlet.left()).collect(),
+        }
+    }
+
     /// Writes everything down that must survive, before the process ends.
     ///
     /// # Errors
     /// Where a file cannot be written.
     pub fn save(&self) -> Result<(), String> {
-        let now = self.shared.now();
-        let flow = self.shared.collector().flush(now);
-        store_flow(&self.shared, flow);
         self.shared.save_alerts()?;
         self.shared
             .logs()
@@ -290,7 +313,12 @@ impl Stack {
     }
 }
 
-fn engines(env: &Env, files: &StackFiles, options: &StackOptions) -> Result<Engines, StackError> {
+fn engines(
+    env: &Env,
+    files: &StackFiles,
+    options: &StackOptions,
+    data: Option<&DataFolder>,
+) -> Result<Engines, StackError> {
     let prometheus = files.prometheus_config().map_err(StackError::File)?;
     let divisor = options.compress.unwrap_or(1);
     let collector = files
@@ -329,21 +357,26 @@ fn engines(env: &Env, files: &StackFiles, options: &StackOptions) -> Result<Engi
     alerts.set_templates(templates);
     let (mut told, mut repairs) = (Vec::new(), 0);
     let limits = gameday_traces::Limits::default();
-    let (metrics, logs, traces) = match &options.data {
+    let (metrics, logs, traces) = match data {
         Some(folder) => {
             let now = env.now();
-            let config = data::store_config(&prometheus.storage, true);
-            let metrics =
-                data::open_metrics(folder, config, &mut told).map_err(StackError::Data)?;
+            let config = store_config(&prometheus.storage, true);
+            let metrics = folder
+                .open_metrics(config, &mut told)
+                .map_err(StackError::Data)?;
             // The first line says what was read.
             repairs = told.len().saturating_sub(1);
-            let logs = data::open_logs(folder, now, &mut told).map_err(StackError::Data)?;
-            let traces = data::open_traces(folder, now, &mut told).map_err(StackError::Data)?;
-            data::restore_alerts(folder, &mut alerts, now, &mut told).map_err(StackError::Data)?;
+            let logs = folder.open_logs(now, &mut told).map_err(StackError::Data)?;
+            let traces = folder
+                .open_traces(now, &mut told)
+                .map_err(StackError::Data)?;
+            folder
+                .restore_alerts(&mut alerts, now, &mut told)
+                .map_err(StackError::Data)?;
             (metrics, logs, traces)
         }
         None => (
-            Store::new(data::store_config(&prometheus.storage, false)),
+            Store::new(store_config(&prometheus.storage, false)),
             LogStore::new(gameday_logs::Limits::default()),
             TraceStore::new(limits),
         ),

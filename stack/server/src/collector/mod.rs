@@ -17,6 +17,7 @@ mod components;
 mod config;
 mod connectors;
 mod outlet;
+mod pending;
 mod pipeline;
 mod policies;
 mod processors;

@@ -91,9 +91,20 @@ impl Outlet {
     }
 
     /// Requests that wait or are on their way.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         let waiting = self.waiting();
         waiting.requests.len() + waiting.on_their_way
+    }
+
+    /// What is lost if the process ends now.
+    pub(crate) fn left(&self) -> String {
+        format!(
+            "exporter {}: {} requests were not delivered to {}:{}",
+            self.id,
+            self.len(),
+            self.config.host,
+            self.config.port
+        )
     }
 
     /// Their bytes.

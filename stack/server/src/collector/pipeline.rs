@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use gameday_signal::{LogRecord, Span, Timestamp};
 use gameday_traces::{
     AttributesProcessor, Generator, MetricDescription, MetricPoint, ProbabilisticSampler,
@@ -14,11 +13,11 @@ use gameday_wire::otlp::{Encoding, Signal, encode_logs, encode_traces, transcode
 
 use super::components::{Exporter, Processor};
 use super::config::{CollectorConfig, PipelineConfig};
-use super::outlet::{Outlet, Request};
+use super::outlet::Outlet;
+use super::pending::Pending;
 use super::processors::Batch;
 use super::telemetry::{
-    ACCEPTED, ENQUEUE_FAILED, PROCESSOR_DROPPED, PROCESSOR_REFUSED, REFUSED, SEND_FAILED, SENT,
-    Telemetry,
+    ACCEPTED, PROCESSOR_DROPPED, PROCESSOR_REFUSED, REFUSED, SEND_FAILED, SENT, Telemetry,
 };
 
 /// The pipelines of a collector.
@@ -56,14 +55,6 @@ enum Sink {
     Connector(usize),
     /// Its place, and the batch that is being filled.
     Outlet(usize, Pending),
-}
-
-/// A batch that is being filled. Export requests are joined by appending one to the other.
-#[derive(Default)]
-struct Pending {
-    body: Vec<u8>,
-    items: usize,
-    since: Timestamp,
 }
 
 struct Connector {
@@ -271,9 +262,7 @@ impl Collector {
                 match sink {
                     Sink::Store => stores = true,
                     Sink::Nop(id) => {
-                        let labels = format!("exporter=\"{id}\"");
-                        self.telemetry
-                            .count(&SENT, Signal::Metrics, &labels, points);
+                        count_dropped(&mut self.telemetry, Signal::Metrics, id, points);
                     }
                     Sink::Connector(_) => {}
                     Sink::Outlet(place, pending) => {
@@ -312,6 +301,13 @@ impl Collector {
                 flow.points.extend(points);
             }
         }
+        self.send_batches(|batch, since| since + batch.timeout <= now);
+        self.told = None;
+        flow
+    }
+
+    /// Moves the batches that are due, and hold anything, to the queues of their exporters.
+    fn send_batches(&mut self, is_due: impl Fn(&Batch, Timestamp) -> bool) {
         for pipeline in &mut self.pipelines {
             let Some(batch) = &pipeline.batch else {
                 continue;
@@ -319,18 +315,16 @@ impl Collector {
             for sink in &mut pipeline.sinks {
                 if let Sink::Outlet(place, pending) = sink
                     && pending.items > 0
-                    && pending.since + batch.timeout <= now
+                    && is_due(batch, pending.since)
                 {
                     let outlet = &self.outlets[*place];
                     pending.send(pipeline.signal, outlet, &mut self.telemetry);
                 }
             }
         }
-        self.told = None;
-        flow
     }
 
-    /// Decides upon everything that waits, for a shutdown.
+    /// Decides upon everything that waits, and gives every batch to its queue, for a shutdown.
     pub(crate) fn flush(&mut self, now: Timestamp) -> Flow {
         let mut flow = Flow::default();
         for index in 0..self.pipelines.len() {
@@ -341,6 +335,7 @@ impl Collector {
                 }
             }
         }
+        self.send_batches(|_, _| true);
         flow
     }
 
@@ -494,36 +489,7 @@ impl Collector {
                 Stage::Tail(sampler) => spans = sampler.observe(spans, now),
             }
         }
-        if spans.is_empty() {
-            return;
-        }
-        let mut stores = false;
-        for sink in &mut pipeline.sinks {
-            match sink {
-                Sink::Store => stores = true,
-                Sink::Nop(id) => {
-                    let labels = format!("exporter=\"{id}\"");
-                    self.telemetry
-                        .count(&SENT, Signal::Traces, &labels, spans.len() as u64);
-                }
-                Sink::Connector(place) => self.connectors[*place].generator.observe(&spans, now),
-                Sink::Outlet(place, pending) => {
-                    let outlet = &self.outlets[*place];
-                    let batch = pipeline.batch.as_ref();
-                    fill(
-                        &spans,
-                        pending,
-                        batch,
-                        now,
-                        |pending| {
-                            pending.send(Signal::Traces, outlet, &mut self.telemetry);
-                        },
-                        |part| encode_traces(part),
-                    );
-                }
-            }
-        }
-        if stores {
+        if self.deliver(index, &spans, now) {
             append(&mut flow.spans, spans);
         }
     }
@@ -541,38 +507,41 @@ impl Collector {
                 processor.process_records(&mut records);
             }
         }
-        if records.is_empty() {
-            return;
+        if self.deliver(index, &records, now) {
+            append(&mut flow.records, records);
         }
+    }
+
+    /// Gives items to everything behind a pipeline but the stores; whether these are to have them too.
+    fn deliver<T: Item>(&mut self, index: usize, items: &[T], now: Timestamp) -> bool {
+        let Pipeline {
+            signal,
+            batch,
+            sinks,
+            ..
+        } = &mut self.pipelines[index];
         let mut stores = false;
-        for sink in &mut pipeline.sinks {
+        if items.is_empty() {
+            return stores;
+        }
+        for sink in sinks {
             match sink {
                 Sink::Store => stores = true,
                 Sink::Nop(id) => {
-                    let labels = format!("exporter=\"{id}\"");
-                    self.telemetry
-                        .count(&SENT, Signal::Logs, &labels, records.len() as u64);
+                    count_dropped(&mut self.telemetry, *signal, id, items.len() as u64)
                 }
-                Sink::Connector(_) => {}
+                Sink::Connector(place) => {
+                    T::observe(items, &mut self.connectors[*place].generator, now);
+                }
                 Sink::Outlet(place, pending) => {
                     let outlet = &self.outlets[*place];
-                    let batch = pipeline.batch.as_ref();
-                    fill(
-                        &records,
-                        pending,
-                        batch,
-                        now,
-                        |pending| {
-                            pending.send(Signal::Logs, outlet, &mut self.telemetry);
-                        },
-                        |part| encode_logs(part),
-                    );
+                    pending.fill(items, batch.as_ref(), now, T::encode, |pending| {
+                        pending.send(*signal, outlet, &mut self.telemetry);
+                    });
                 }
             }
         }
-        if stores {
-            append(&mut flow.records, records);
-        }
+        stores
     }
 
     /// Counts what the stores made of what came through.
@@ -624,57 +593,37 @@ impl Pipeline {
     }
 }
 
-impl Pending {
-    fn add(&mut self, body: &[u8], items: usize, now: Timestamp) {
-        if self.items == 0 {
-            self.since = now;
-        }
-        self.body.extend_from_slice(body);
-        self.items += items;
+/// What pipelines carry one by one.
+trait Item: Sized {
+    /// The export request that holds them, in protobuf.
+    fn encode(items: &[Self]) -> Vec<u8>;
+
+    /// Shows items to the metrics that are made of them.
+    fn observe(items: &[Self], generator: &mut Generator, now: Timestamp);
+}
+
+impl Item for Span {
+    fn encode(items: &[Self]) -> Vec<u8> {
+        encode_traces(items)
     }
 
-    fn is_full(&self, batch: Option<&Batch>) -> bool {
-        batch.is_none_or(|batch| self.items >= batch.send_batch_size.max(1))
-    }
-
-    fn send(&mut self, signal: Signal, outlet: &Outlet, telemetry: &mut Telemetry) {
-        let own = std::mem::take(self);
-        let items = own.items as u64;
-        let request = Request {
-            signal,
-            body: Bytes::from(own.body),
-            items,
-        };
-        if !outlet.push(request) {
-            let labels = format!("exporter=\"{}\"", outlet.id);
-            telemetry.count(&ENQUEUE_FAILED, signal, &labels, items);
-        }
+    fn observe(items: &[Self], generator: &mut Generator, now: Timestamp) {
+        generator.observe(items, now);
     }
 }
 
-/// Adds items to a batch and sends it as often as it is full.
-fn fill<T>(
-    items: &[T],
-    pending: &mut Pending,
-    batch: Option<&Batch>,
-    now: Timestamp,
-    mut send: impl FnMut(&mut Pending),
-    encode: impl Fn(&[T]) -> Vec<u8>,
-) {
-    let max = batch.map_or(0, |batch| batch.send_batch_max_size);
-    let mut rest = items;
-    while !rest.is_empty() {
-        let room = match max {
-            0 => rest.len(),
-            max => max.saturating_sub(pending.items).clamp(1, rest.len()),
-        };
-        let (part, behind) = rest.split_at(room);
-        pending.add(&encode(part), part.len(), now);
-        if pending.is_full(batch) {
-            send(pending);
-        }
-        rest = behind;
+impl Item for LogRecord {
+    fn encode(items: &[Self]) -> Vec<u8> {
+        encode_logs(items)
     }
+
+    /// No connector makes metrics of log records.
+    fn observe(_: &[Self], _: &mut Generator, _: Timestamp) {}
+}
+
+/// Counts what a `nop` or `debug` exporter was given.
+fn count_dropped(telemetry: &mut Telemetry, signal: Signal, id: &str, items: u64) {
+    telemetry.count(&SENT, signal, &format!("exporter=\"{id}\""), items);
 }
 
 /// Appends without copying where there was nothing.

@@ -370,7 +370,8 @@ fn errors_and_slow_traces_are_kept_and_a_share_of_the_rest() {
             encode_traces(&trace(103, env.now(), 1, true)),
         )
         .await;
-        stack.save().expect("it can be saved");
+        let left = stack.drain(Duration::from_secs(5)).await;
+        assert_eq!(left, Vec::<String>::new());
         assert_eq!(search(&env, "tempo", "{ status = error }").await.len(), 2);
     });
 }
@@ -467,6 +468,29 @@ fn otlp_over_grpc_is_sent_again_until_it_arrives() {
     check_forwarding(
         "otlp/far: {endpoint: 'elsewhere:4317', tls: {insecure: true}, retry_on_failure: {initial_interval: 1s}}",
     );
+}
+
+#[test]
+fn what_waits_is_sent_before_the_end_or_named() {
+    let config = forwarding(
+        "otlphttp/far: {endpoint: 'http://elsewhere:4318', retry_on_failure: {initial_interval: 1s}}",
+    )
+    .replace("timeout: 1s", "timeout: 1h");
+    run(|env| async move {
+        let near = stack(&env, Some(&config), StackAddresses::named()).await;
+        let half_a_batch = encode_traces(&trace(1, EPOCH, 1, false));
+        post(&env, "http://otel-collector:4318/v1/traces", half_a_batch).await;
+        assert_eq!(
+            near.drain(Duration::from_millis(500)).await,
+            ["exporter otlphttp/far: 1 requests were not delivered to elsewhere:4318"]
+        );
+        let _far = stack(&env, None, elsewhere()).await;
+        assert_eq!(
+            near.drain(Duration::from_secs(10)).await,
+            Vec::<String>::new()
+        );
+        assert_eq!(search(&env, "elsewhere", "{}").await.len(), 1);
+    });
 }
 
 #[test]
