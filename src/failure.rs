@@ -104,7 +104,7 @@ impl Failure {
         name: &str,
         known: impl IntoIterator<Item = &'a str> + Clone,
     ) -> Self {
-        let nearest = gameday_server::query::nearest(name, known.clone());
+        let nearest = gameday_signal::nearest(name, known.clone());
         match nearest {
             Some(found) => self.hinted(format!("did you mean {found:?}?")),
             None => {

@@ -375,8 +375,8 @@ impl Scenario {
     /// # Errors
     /// Where it is no valid scenario.
     pub fn parse(name: &str, dir: PathBuf, path: PathBuf, text: &str) -> Result<Self, Failure> {
-        let settings: Settings =
-            serde_saphyr::from_str(text).map_err(|error| yaml_failure(&path, text, &error))?;
+        let settings: Settings = gameday_yaml::from_file(&path.display().to_string(), text)
+            .map_err(|error| Failure::scenario(error.to_string()))?;
         let scenario = Self {
             name: name.to_owned(),
             dir,
@@ -643,28 +643,6 @@ pub(crate) fn read_limited(path: &Path, limit: u64) -> Result<String, Failure> {
         return Err(failed(format!("it has {size} bytes, the limit is {limit}")));
     }
     std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))
-}
-
-/// An error of the YAML reader, with its place and the source line underlined.
-fn yaml_failure(path: &Path, text: &str, error: &serde_saphyr::Error) -> Failure {
-    let reason = error.without_snippet().to_string();
-    // The reader says where at the end of its first line; the place stands in front here, as in every message.
-    let reason = reason.lines().next().unwrap_or_default();
-    let reason = reason
-        .rsplit_once(" at line ")
-        .map_or(reason, |(message, _)| message);
-    let Some(location) = error.location() else {
-        return Failure::scenario(format!("{}: {reason}", path.display()));
-    };
-    let (line, column) = (location.line() as usize, location.column() as usize);
-    let source = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
-    let gutter = line.to_string();
-    let mark = " ".repeat(column.saturating_sub(1));
-    Failure::scenario(format!(
-        "{}:{line}:{column}: {reason}\n {gutter} | {source}\n {} | {mark}^",
-        path.display(),
-        " ".repeat(gutter.len()),
-    ))
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("gameday-template", &["gameday-signal"]),
     ("gameday-wire", &["gameday-signal"]),
     ("gameday-env", &["gameday-signal"]),
+    ("gameday-yaml", &["gameday-query", "gameday-signal"]),
     ("gameday-metrics", &["gameday-query", "gameday-signal"]),
     (
         "gameday-logs",
@@ -26,13 +27,23 @@ const EDGES: &[(&str, &[&str])] = &[
     ("gameday-traces", &["gameday-query", "gameday-signal"]),
     (
         "gameday-rules",
-        &["gameday-query", "gameday-signal", "gameday-template"],
+        &[
+            "gameday-query",
+            "gameday-signal",
+            "gameday-template",
+            "gameday-yaml",
+        ],
     ),
     (
         "gameday-alerts",
-        &["gameday-query", "gameday-signal", "gameday-template"],
+        &[
+            "gameday-query",
+            "gameday-signal",
+            "gameday-template",
+            "gameday-yaml",
+        ],
     ),
-    ("gameday-board", &["gameday-signal"]),
+    ("gameday-board", &["gameday-signal", "gameday-yaml"]),
     (
         "gameday-server",
         &[
@@ -47,13 +58,17 @@ const EDGES: &[(&str, &[&str])] = &[
             "gameday-template",
             "gameday-traces",
             "gameday-wire",
+            "gameday-yaml",
         ],
     ),
     (
         "fake-service",
         &["gameday-env", "gameday-exporters", "gameday-signal"],
     ),
-    ("gameday-exporters", &["gameday-env", "gameday-signal"]),
+    (
+        "gameday-exporters",
+        &["gameday-env", "gameday-signal", "gameday-yaml"],
+    ),
     (
         "gameday",
         &[
@@ -62,6 +77,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "gameday-exporters",
             "gameday-server",
             "gameday-signal",
+            "gameday-yaml",
         ],
     ),
 ];

@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_fault_is_told_in_a_line() {
-        let settings: FaultSettings = serde_saphyr::from_str(
+        let settings: FaultSettings = gameday_yaml::from_str(
             "type: receiver_error\nreceiver: slack\nlease: 10m\nwith: {status_code: 429}",
         )
         .expect("it is valid");

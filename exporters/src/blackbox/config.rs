@@ -19,15 +19,8 @@ pub struct Config {
     pub(crate) source: String,
 }
 
-/// What is wrong with a configuration: file, line and column, and the line itself.
-#[derive(Debug, thiserror::Error)]
-#[error("{file}: {message}")]
-pub struct ConfigError {
-    /// The file.
-    pub file: String,
-    /// What is wrong, with the place.
-    pub message: String,
-}
+/// Why a configuration is refused.
+pub use gameday_yaml::FileError as ConfigError;
 
 impl Config {
     /// Reads a configuration; `file` is what errors call it.
@@ -35,12 +28,11 @@ impl Config {
     /// # Errors
     /// Where the text is no YAML, a key is unknown, or a value does not fit.
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
-        let error = |message: String| ConfigError {
+        let error = |message: String| ConfigError::Whole {
             file: file.to_owned(),
-            message,
+            reason: message,
         };
-        let raw: RawConfig =
-            serde_saphyr::from_str(text).map_err(|source| error(source.to_string()))?;
+        let raw: RawConfig = gameday_yaml::from_file(file, text)?;
         for (name, module) in &raw.modules {
             module
                 .check()

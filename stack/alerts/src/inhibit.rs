@@ -187,7 +187,7 @@ mod tests {
         target: &[(&str, &str)],
         expected: Option<usize>,
     ) {
-        let rule: InhibitRule = serde_saphyr::from_str(rule).unwrap();
+        let rule: InhibitRule = gameday_yaml::from_str(rule).unwrap();
         let mut inhibitor = Inhibitor::new(&[rule]);
         sources.iter().for_each(|source| inhibitor.update(source));
         let labels = Labels::new(target.iter().copied());
@@ -249,9 +249,9 @@ equal: [cluster, zone]";
                 let rule = format!(
                     "source_matchers: [s=1, tier={tier}]\ntarget_matchers: [t=1, tier={tier}]"
                 );
-                serde_saphyr::from_str(&rule).unwrap()
+                gameday_yaml::from_str(&rule).unwrap()
             })
-            .chain([serde_saphyr::from_str("source_matchers: [all=~\"y.*\"]").unwrap()])
+            .chain([gameday_yaml::from_str("source_matchers: [all=~\"y.*\"]").unwrap()])
             .collect();
         let inhibitor = Inhibitor::new(&rules);
         let labels = Labels::new([("s", "1"), ("tier", "7"), ("all", "n")]);

@@ -456,7 +456,7 @@ pub(crate) fn expand_value(
     Ok(match value {
         Text(template) => {
             let expanded = context.text(template)?;
-            match serde_saphyr::from_str::<serde_json::Value>(&expanded) {
+            match gameday_yaml::from_str::<serde_json::Value>(&expanded) {
                 Ok(other) if !other.is_string() => other,
                 _ => Text(expanded),
             }

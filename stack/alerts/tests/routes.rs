@@ -159,7 +159,7 @@ fn a_file_that_is_no_test_is_refused_with_its_place() {
         ),
         (
             "tests:\n- name: a\n  alerts:\n  - labels: {a: b}\n    expected_receiver: [x]\n",
-            "routes_test.yml:5:5: unknown field `expected_receiver`, did you mean `expected_receivers`?",
+            "routes_test.yml:5:5: unknown field `expected_receiver`, did you mean \"expected_receivers\"?",
         ),
         (
             "tests:\n- name: a\n  alerts:\n  - labels: {a: b}\n    starts: soon\n",

@@ -1,5 +1,6 @@
 //! A Grafana dashboard: its panels, queries and variables.
 
+use gameday_signal::nearest;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -235,7 +236,8 @@ impl Dashboard {
                 &query.expr
             };
             for name in undefined(text) {
-                let hint = nearest(&name, &names).map(|name| format!("did you mean ${name}?"));
+                let hint = nearest(&name, names.iter().copied())
+                    .map(|name| format!("did you mean ${name}?"));
                 add(
                     place.clone(),
                     format!("uses ${name}, which no variable of the dashboard defines"),
@@ -246,7 +248,8 @@ impl Dashboard {
         for variable in &self.variables {
             if let VariableKind::Query { query, .. } = &variable.kind {
                 for name in undefined(query) {
-                    let hint = nearest(&name, &names).map(|name| format!("did you mean ${name}?"));
+                    let hint = nearest(&name, names.iter().copied())
+                        .map(|name| format!("did you mean ${name}?"));
                     add(
                         format!("variable {}", variable.name),
                         format!("uses ${name}, which no variable of the dashboard defines"),
@@ -307,28 +310,4 @@ fn read_annotation(node: &Node<'_>) -> Result<Annotation, Error> {
             .get("enable")
             .is_none_or(|enable| enable.value.as_bool() != Some(false)),
     })
-}
-
-/// The candidate that differs least from `word`, if it differs by a letter or two.
-pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
-    let distance = |other: &str| {
-        let other: Vec<char> = other.to_lowercase().chars().collect();
-        let mut row: Vec<usize> = (0..=other.len()).collect();
-        for (i, from) in word.to_lowercase().chars().enumerate() {
-            let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-            for (j, to) in other.iter().enumerate() {
-                let cost = (diagonal + usize::from(from != *to))
-                    .min(row[j] + 1)
-                    .min(row[j + 1] + 1);
-                diagonal = std::mem::replace(&mut row[j + 1], cost);
-            }
-        }
-        row[other.len()]
-    };
-    candidates
-        .iter()
-        .map(|candidate| (distance(candidate), *candidate))
-        .filter(|(distance, _)| *distance <= (word.chars().count() / 3).clamp(1, 2))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
 }

@@ -195,22 +195,7 @@ impl Datasources {
         text: &str,
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, Error> {
-        let raw: RawFile = serde_saphyr::from_str(text).map_err(|error| {
-            let place = error
-                .location()
-                .map(|at| format!("{}:{}: ", at.line(), at.column()))
-                .unwrap_or_default();
-            let message = error.to_string();
-            let message = message
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .trim_start_matches("error: ");
-            Error::Yaml {
-                file: file.to_owned(),
-                message: format!("{place}{message}"),
-            }
-        })?;
+        let raw: RawFile = gameday_yaml::from_file(file, text)?;
         let expand = |text: &str| expand(text, &environment);
         raw.datasources
             .into_iter()
@@ -314,7 +299,7 @@ impl RawDatasource {
                         .filter(|uid| !uid.is_empty()),
                 })
             })
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<_, Error>>()?;
         Ok(Datasource {
             uid: if uid.is_empty() { name.clone() } else { uid },
             name,

@@ -16,13 +16,8 @@ pub enum Error {
         message: String,
     },
     /// The text is no YAML, or no data source provisioning.
-    #[error("{file}:{message}")]
-    Yaml {
-        /// The name of the file.
-        file: String,
-        /// What is wrong, with line and column.
-        message: String,
-    },
+    #[error(transparent)]
+    Yaml(#[from] gameday_yaml::FileError),
     /// A value is not what Grafana takes there.
     #[error("{file}: {path}: expected {expected}, got {got}")]
     Shape {

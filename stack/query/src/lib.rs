@@ -18,7 +18,6 @@ mod error;
 mod lexer;
 mod literal;
 mod matching;
-mod nearest;
 mod operator;
 mod pratt;
 mod span;
@@ -31,7 +30,6 @@ pub use lexer::{
 };
 pub use literal::{LiteralError, escaped_byte, parse_go_duration, parse_number, read_string};
 pub use matching::{Cardinality, VectorMatching, is_classic_label_name, write_label_list};
-pub use nearest::{did_you_mean, nearest};
 pub use operator::BinaryOp;
 pub use pratt::{Binding, Grammar, MAX_EXPRESSION_HEIGHT, MAX_EXPRESSION_NESTING, Pratt};
 pub use span::{Position, SourceSpan};

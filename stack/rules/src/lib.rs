@@ -29,7 +29,6 @@ mod recording;
 mod rules;
 mod status;
 pub mod unittest;
-mod yaml;
 
 pub use alerting::{ActiveAlert, AlertState};
 pub use backend::{Backend, Element, ExprChecker, Language, SampleValue};

@@ -11,7 +11,7 @@ use crate::expand::check_template;
 use crate::names::NameValidation;
 use crate::problem::{FileErrors, Problem, Problems};
 use crate::reader::Reader;
-use crate::yaml::{self, Key, Kind, Node};
+use gameday_yaml::{Key, Kind, Node};
 
 /// How a rule file is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub fn parse_rule_file(
     options: ParseOptions,
 ) -> Result<RuleFile, FileErrors> {
     let mut problems = Problems::new(path, text);
-    let document = yaml::read(text, &mut problems);
+    let document = problems.read(text);
     let mut reader = FileReader {
         checker,
         options,

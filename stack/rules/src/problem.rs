@@ -4,6 +4,7 @@ use std::fmt;
 use std::fmt::Write as _;
 
 use gameday_query::Position;
+use gameday_yaml::Document;
 
 /// One mistake in a rule file or test file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +122,20 @@ impl<'a> Problems<'a> {
             lines: text.split('\n').collect(),
             found: Vec::new(),
         }
+    }
+
+    /// Reads the YAML of the file; its mistakes are among those of the file.
+    pub(crate) fn read(&mut self, text: &str) -> Document {
+        let mut document = gameday_yaml::read(text);
+        for mistake in std::mem::take(&mut document.mistakes) {
+            let problem = Problem::new(mistake.at, mistake.message);
+            self.add(
+                problem
+                    .with_length(mistake.length)
+                    .with_hint_option(mistake.hint),
+            );
+        }
+        document
     }
 
     pub(crate) fn add(&mut self, mut problem: Problem) {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use gameday_query::{Position, did_you_mean};
+use gameday_query::Position;
+use gameday_signal::did_you_mean;
 use gameday_signal::parse_duration;
 
 use crate::problem::{Problem, Problems};
-use crate::yaml::{Key, Kind, Node};
+use gameday_yaml::{Key, Kind, Node};
 
 /// Reads a YAML tree and collects what is wrong in it.
 pub(crate) struct Reader<'a> {

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use crate::ast::{Command, Expr, ExprKind, Number, Pipe};
 use crate::exec::Executor;
-use crate::{Error, Param, Signature, Value, builtins, hints};
+use crate::{Error, Param, Signature, Value, builtins};
 
 impl Executor<'_> {
     /// The value of a pipeline; its variables are declared or set.
@@ -129,8 +129,9 @@ impl Executor<'_> {
                 }
                 let mut error = self.no_field(expr, receiver, name);
                 if let Error::Execute { hint, .. } = &mut error {
-                    *hint = hints::nearest(name, fields.fields.iter().map(|(own, _)| *own))
-                        .map(|near| format!("did you mean .{near}?"));
+                    *hint =
+                        gameday_signal::nearest(name, fields.fields.iter().map(|(own, _)| *own))
+                            .map(|near| format!("did you mean .{near}?"));
                 }
                 Err(error)
             }

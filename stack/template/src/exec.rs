@@ -348,7 +348,7 @@ impl<'a> Executor<'a> {
                 self.error(offset, &context(), format!("template {name:?} not defined"));
             if let Error::Execute { hint, .. } = &mut error {
                 let names = self.set.names().chain(self.overlay.names());
-                *hint = crate::hints::nearest(name, names)
+                *hint = gameday_signal::nearest(name, names)
                     .map(|near| format!("did you mean {near:?}?"));
             }
             return Err(error);

@@ -80,34 +80,5 @@ pub(crate) fn unknown_function(name: &str, functions: &dyn FunctionSet) -> Optio
         .iter()
         .map(|signature| signature.name)
         .chain(builtins::names());
-    nearest(name, known).map(|near| format!("did you mean `{near}`?"))
-}
-
-/// The candidate that is nearest to `name`, if one is near.
-pub(crate) fn nearest<'a>(
-    name: &str,
-    candidates: impl Iterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let limit = 1 + name.chars().count() / 4;
-    candidates
-        .map(|candidate| (distance(name, candidate), candidate))
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-/// The number of characters to insert, remove or replace (Levenshtein), upper and lower case counting as one.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.to_lowercase().chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, one) in left.to_lowercase().chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, other) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(one != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[right.len()]
+    gameday_signal::nearest(name, known).map(|near| format!("did you mean `{near}`?"))
 }

@@ -570,7 +570,7 @@ impl Parser<'_> {
     }
 
     fn undefined_variable(&self, name: &str) -> Error {
-        let hint = hints::nearest(name, self.variables.iter().map(String::as_str))
+        let hint = gameday_signal::nearest(name, self.variables.iter().map(String::as_str))
             .map(|near| format!("did you mean {near:?}?"));
         self.error_with(format!("undefined variable {name:?}"), hint)
     }

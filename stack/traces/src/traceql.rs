@@ -12,7 +12,8 @@ pub(crate) mod value;
 
 use std::fmt;
 
-use gameday_query::{ParseError, Position, did_you_mean};
+use gameday_query::{ParseError, Position};
+use gameday_signal::did_you_mean;
 
 use ast::{Body, Hint, Static};
 pub(crate) use constant::as_float;

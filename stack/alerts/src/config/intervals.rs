@@ -388,7 +388,7 @@ mod tests {
     use super::*;
 
     fn check(yaml: &str, inside: &[&str], outside: &[&str]) {
-        let interval: TimeInterval = serde_saphyr::from_str(yaml).unwrap();
+        let interval: TimeInterval = gameday_yaml::from_str(yaml).unwrap();
         for (instants, expected) in [(inside, true), (outside, false)] {
             for text in instants {
                 let instant: jiff::Timestamp = text.parse().unwrap();
@@ -505,7 +505,7 @@ mod tests {
             ("location: Mars/Olympus", "unknown time zone Mars/Olympus"),
             ("weekday: [monday]", "unknown field `weekday`"),
         ] {
-            let error = serde_saphyr::from_str::<TimeInterval>(yaml).unwrap_err();
+            let error = gameday_yaml::from_str::<TimeInterval>(yaml).unwrap_err();
             assert!(error.to_string().contains(expected), "{yaml}: {error}");
         }
     }

@@ -12,6 +12,9 @@ pub(crate) mod route;
 pub(crate) mod values;
 pub(crate) mod yaml;
 
+/// Why a configuration was refused.
+pub use gameday_yaml::FileError as ConfigError;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
@@ -24,43 +27,6 @@ use route::Route;
 use serde::de::DeserializeOwned;
 use values::PromDuration;
 use yaml::block;
-
-/// Why a configuration was refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    /// The text is no such configuration; the place is known.
-    #[error("{file}:{line}:{column}: {reason}")]
-    At {
-        /// The name of the file.
-        file: String,
-        /// The line, from 1.
-        line: u64,
-        /// The column in characters, from 1.
-        column: u64,
-        /// What is wrong.
-        reason: String,
-        /// The source lines with the place underlined.
-        snippet: String,
-    },
-    /// The configuration contradicts itself as a whole.
-    #[error("{file}: {reason}")]
-    Whole {
-        /// The name of the file.
-        file: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The file is larger than any configuration should be.
-    #[error("{file}: {bytes} bytes are more than the {limit} bytes that a configuration may have")]
-    TooLarge {
-        /// The name of the file.
-        file: String,
-        /// Its size.
-        bytes: usize,
-        /// The limit.
-        limit: usize,
-    },
-}
 
 block! {
     /// The file as it is written.
@@ -95,9 +61,6 @@ impl std::fmt::Debug for Config {
             .finish_non_exhaustive()
     }
 }
-
-/// More than this is no configuration (upstream has no limit; the largest known ones have some hundred kilobytes).
-const MAX_CONFIG_BYTES: usize = 16 << 20;
 
 impl Config {
     /// Reads alertmanager.yml; `file` names it in errors.
@@ -151,7 +114,7 @@ impl Config {
             route: Some(self.route.clone()),
             ..self.file.clone()
         };
-        serde_saphyr::to_string(&shown)
+        gameday_yaml::to_string(&shown)
             .unwrap_or_else(|error| format!("<error creating config string: {error}>"))
     }
 
@@ -248,74 +211,7 @@ impl Config {
 
 /// Reads YAML of any shape; errors name the place.
 pub(crate) fn read_yaml<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, ConfigError> {
-    if text.len() > MAX_CONFIG_BYTES {
-        return Err(ConfigError::TooLarge {
-            file: file.to_owned(),
-            bytes: text.len(),
-            limit: MAX_CONFIG_BYTES,
-        });
-    }
-    serde_saphyr::from_str(text).map_err(|error| located(file, text, &error))
-}
-
-fn located(file: &str, text: &str, error: &serde_saphyr::Error) -> ConfigError {
-    let place = error.location();
-    let full = error.without_snippet().to_string();
-    // The engine appends the place to its message; here it stands in front.
-    let reason = full
-        .rfind(" at line ")
-        .map_or(full.as_str(), |end| &full[..end])
-        .to_owned();
-    let (line, column) = place.map_or((1, 1), |place| (place.line(), place.column()));
-    let source = text
-        .lines()
-        .nth(usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX))
-        .unwrap_or_default();
-    let indent = " ".repeat(usize::try_from(column.saturating_sub(1)).unwrap_or_default());
-    ConfigError::At {
-        file: file.to_owned(),
-        line,
-        column,
-        reason: with_hint(reason),
-        snippet: format!("{source}\n{indent}^"),
-    }
-}
-
-/// Adds the nearest known key to `unknown field` messages.
-fn with_hint(reason: String) -> String {
-    let Some((head, known)) = reason.split_once(", expected one of ") else {
-        return reason;
-    };
-    let Some(unknown) = head
-        .strip_prefix("unknown field `")
-        .and_then(|rest| rest.strip_suffix('`'))
-    else {
-        return reason;
-    };
-    let nearest = known
-        .split(", ")
-        .map(|name| (edit_distance(unknown, name), name))
-        .min()
-        .filter(|(distance, _)| *distance <= 2.max(unknown.len() / 3));
-    match nearest {
-        Some((_, name)) => format!("{head}, did you mean `{name}`?"),
-        None => reason,
-    }
-}
-
-/// Levenshtein's distance: insertions, deletions and replacements of one character.
-fn edit_distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (index, left) in one.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], index + 1);
-        for (column, right) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(left != *right);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[other.len()]
+    gameday_yaml::from_file(file, text)
 }
 
 fn check_root(route: &Route) -> Result<(), String> {
@@ -391,7 +287,7 @@ mod tests {
         for (text, expected) in [
             (
                 "route:\n  receiver: a\n  group_wiat: 30s\nreceivers: [{name: a}]\n",
-                "am.yml:3:3: unknown field `group_wiat`, did you mean `group_wait`?",
+                "am.yml:3:3: unknown field `group_wiat`, did you mean \"group_wait\"?",
             ),
             (
                 "route: {receiver: a, group_wait: 30}\nreceivers: [{name: a}]",
@@ -456,7 +352,7 @@ mod tests {
             ),
             (
                 "route: {receiver: a}\nreceivers: [{name: a}",
-                "am.yml:2:12: unclosed bracket '['",
+                "am.yml:2:12: not valid YAML: unclosed bracket '['",
             ),
         ] {
             let error = error(text);

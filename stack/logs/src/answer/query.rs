@@ -117,7 +117,7 @@ pub fn check_rule(source: &str) -> Result<String, gameday_query::ParseError> {
             let word = source
                 .get(error.span.start..error.span.end)
                 .unwrap_or_default();
-            let hint = gameday_query::did_you_mean(word, crate::logql::function_names());
+            let hint = gameday_signal::did_you_mean(word, crate::logql::function_names());
             Err(refused(error.span, error.message).with_hint_option(hint))
         }
     }

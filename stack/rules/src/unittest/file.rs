@@ -10,7 +10,7 @@ use gameday_template::Time;
 use super::logs::InputLogs;
 use crate::problem::{FileErrors, Problem, Problems};
 use crate::reader::Reader;
-use crate::yaml::{self, Kind, Node};
+use gameday_yaml::{Kind, Node};
 
 /// A file of unit tests.
 #[derive(Clone, Debug, Default)]
@@ -148,7 +148,7 @@ impl TestFile {
     /// All mistakes of the file.
     pub fn parse(path: &str, text: &str) -> Result<Self, FileErrors> {
         let mut problems = Problems::new(path, text);
-        let document = yaml::read(text, &mut problems);
+        let document = problems.read(text);
         let mut reader = Reader {
             problems,
             ignore_unknown_fields: false,

@@ -14,7 +14,7 @@ use gameday_query::Position;
 use gameday_signal::{Labels, Timestamp, format_duration};
 
 use crate::reader::Reader;
-use crate::yaml::Node;
+use gameday_yaml::Node;
 
 /// A stream and its lines.
 #[derive(Clone, Debug)]

@@ -444,7 +444,7 @@ impl<'a, E: TestEngine> Runner<'a, E> {
         if names.contains(name) {
             return None;
         }
-        let near = gameday_query::did_you_mean(name, names.iter().copied());
+        let near = gameday_signal::did_you_mean(name, names.iter().copied());
         Some(match near {
             Some(near) => format!("no rule has this name; {near}"),
             None => "no rule has this name".to_owned(),

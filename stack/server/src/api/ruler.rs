@@ -174,7 +174,7 @@ fn rule(rule: &RuleDefinition) -> RuleYaml {
 }
 
 fn yaml(value: &impl Serialize) -> Response {
-    let rendered = match serde_saphyr::to_string(value) {
+    let rendered = match gameday_yaml::to_string(value) {
         Ok(rendered) => rendered,
         Err(error) => return text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     };

@@ -7,17 +7,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use gameday_query::did_you_mean;
+use gameday_query::Position;
+use gameday_signal::did_you_mean;
 use gameday_wire::otlp::Signal;
+use gameday_yaml::{Spanned, from_file};
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_saphyr::Spanned;
 
 use super::components::{Connector, Exporter, Processor, Receiver};
-use crate::config::{ConfigError, has_content, located, located_at};
+use crate::config::ConfigError;
 
-/// A configuration file may be this large.
-const CONFIG_BYTES_MAX: usize = 1 << 20;
 /// Components of one kind, and pipelines, at most.
 const COMPONENTS_MAX: usize = 100;
 
@@ -155,7 +154,7 @@ struct Pipeline {
 /// Something wrong with a reference between components.
 struct Wrong {
     reason: String,
-    at: Option<serde_saphyr::Location>,
+    at: Option<Position>,
 }
 
 impl CollectorConfig {
@@ -168,25 +167,15 @@ impl CollectorConfig {
             file: file.to_owned(),
             reason,
         };
-        if text.len() > CONFIG_BYTES_MAX {
-            return Err(whole(format!(
-                "file has {} bytes, the limit is {CONFIG_BYTES_MAX}",
-                text.len()
-            )));
-        }
         if let Some(at) = text.find("${env:") {
             let line = text[..at].lines().count().max(1);
             return Err(whole(format!(
                 "line {line}: variables of the environment are not filled in, write the value: a game day is the same everywhere"
             )));
         }
-        if !has_content(text) {
-            return Err(whole("no pipeline: expected service.pipelines".to_owned()));
-        }
-        let read: File =
-            serde_saphyr::from_str(text).map_err(|error| located(file, text, &error))?;
+        let read: File = from_file(file, text)?;
         resolve(read).map_err(|wrong| match wrong.at {
-            Some(at) => located_at(file, text, &at, wrong.reason),
+            Some(at) => ConfigError::at(file, text, at, wrong.reason),
             None => whole(wrong.reason),
         })
     }
@@ -257,7 +246,7 @@ fn resolve_pipeline(name: &str, pipeline: &Pipeline, file: &File) -> Result<Pipe
     let place = format!("service.pipelines.{name}");
     let wrong = |reason: String, at: Option<&Spanned<String>>| Wrong {
         reason: format!("{place}: {reason}"),
-        at: at.map(|at| at.referenced),
+        at: at.map(|at| at.at),
     };
     let signal = match type_of(name) {
         "traces" => Signal::Traces,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use gameday_query::did_you_mean;
 use gameday_signal::SpanStatus;
+use gameday_signal::did_you_mean;
 use gameday_traces::{Policy, PolicyKind, TailSamplerConfig};
 use serde::Deserialize;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gameday_query::did_you_mean;
+use gameday_signal::did_you_mean;
 use gameday_traces::{
     AttributeAction, AttributesProcessor, SpanMatch, TailSamplerConfig, ValueType,
 };

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::ConfigError;
 use super::values::duration;
-use super::{CONFIG_BYTES_MAX, ConfigError, has_content, located};
 
 /// The folder of rule files where loki.yaml names none.
 const RULES_DEFAULT: &str = "loki/rules";
@@ -80,20 +80,7 @@ impl LokiConfig {
     /// # Errors
     /// Where it is no YAML, or a key that is obeyed has a value of the wrong kind, with the place.
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
-        if text.len() > CONFIG_BYTES_MAX {
-            return Err(ConfigError::Whole {
-                file: file.to_owned(),
-                reason: format!(
-                    "file has {} bytes, the limit is {CONFIG_BYTES_MAX}",
-                    text.len()
-                ),
-            });
-        }
-        let read = if has_content(text) {
-            serde_saphyr::from_str(text).map_err(|error| located(file, text, &error))?
-        } else {
-            File::default()
-        };
+        let read: File = gameday_yaml::from_file(file, text)?;
         let ruler = read.ruler.unwrap_or_default();
         let directory = ruler
             .storage

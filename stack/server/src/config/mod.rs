@@ -12,9 +12,12 @@ mod values;
 
 use std::collections::BTreeSet;
 
-use gameday_query::did_you_mean;
 use gameday_signal::Labels;
+use gameday_yaml::from_file;
 use serde::Deserialize;
+
+/// Why a configuration is refused.
+pub use gameday_yaml::FileError as ConfigError;
 
 pub use http::{
     Authorization, BasicAuth, HeaderConfig, HttpClientConfig, OAuth2Config, ProxyConfig, ReadFile,
@@ -29,36 +32,6 @@ pub use sections::{
     QueueConfig, RemoteWriteConfig, StorageConfig, TsdbConfig,
 };
 use values::Ignored;
-
-/// A configuration file may be this large.
-const CONFIG_BYTES_MAX: usize = 4 << 20;
-
-/// Why a configuration is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    /// A place in the file is wrong.
-    #[error("{file}:{line}:{column}: {reason}\n{snippet}")]
-    At {
-        /// The file.
-        file: String,
-        /// The line, from 1.
-        line: u64,
-        /// The column, from 1.
-        column: u64,
-        /// What is wrong, and a hint.
-        reason: String,
-        /// The line itself, with a mark under the place.
-        snippet: String,
-    },
-    /// The file as a whole is wrong.
-    #[error("{file}: {reason}")]
-    Whole {
-        /// The file.
-        file: String,
-        /// What is wrong.
-        reason: String,
-    },
-}
 
 /// A configuration, with all defaults filled in.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -107,17 +80,7 @@ impl PrometheusConfig {
             file: file.to_owned(),
             reason,
         };
-        if text.len() > CONFIG_BYTES_MAX {
-            return Err(whole(format!(
-                "file has {} bytes, the limit is {CONFIG_BYTES_MAX}",
-                text.len()
-            )));
-        }
-        let mut read = File::default();
-        if has_content(text) {
-            read = serde_saphyr::from_str(text).map_err(|error| located(file, text, &error))?;
-        }
-        Self::resolve(read).map_err(whole)
+        Self::resolve(from_file(file, text)?).map_err(whole)
     }
 
     fn resolve(file: File) -> Result<Self, String> {
@@ -255,68 +218,6 @@ fn expand(text: &str, value_of: &mut dyn FnMut(&str) -> String) -> String {
         rest = behind;
     }
     out + rest
-}
-
-/// Whether there is anything but comments, blank lines and document marks: such a file is the default configuration.
-pub(crate) fn has_content(text: &str) -> bool {
-    text.lines().map(str::trim).any(|line| {
-        !(line.is_empty() || line.starts_with('#') || matches!(line, "---" | "..." | "{}"))
-    })
-}
-
-/// Turns an error of the YAML reader into one with file, place and hint.
-pub(crate) fn located(file: &str, text: &str, error: &serde_saphyr::Error) -> ConfigError {
-    let full = error.without_snippet().to_string();
-    // The reader appends the place to its message; here it stands in front.
-    let reason = full
-        .rfind(" at line ")
-        .map_or(full.as_str(), |end| &full[..end]);
-    let reason = with_hint(reason);
-    match error.location() {
-        Some(place) => located_at(file, text, &place, reason),
-        None => ConfigError::Whole {
-            file: file.to_owned(),
-            reason,
-        },
-    }
-}
-
-/// An error at a place of a file.
-pub(crate) fn located_at(
-    file: &str,
-    text: &str,
-    place: &serde_saphyr::Location,
-    reason: String,
-) -> ConfigError {
-    let (line, column) = (place.line(), place.column());
-    let index = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
-    let source = text.lines().nth(index).unwrap_or_default();
-    let indent = " ".repeat(usize::try_from(column.saturating_sub(1)).unwrap_or_default());
-    ConfigError::At {
-        file: file.to_owned(),
-        line,
-        column,
-        reason,
-        snippet: format!("{source}\n{indent}^"),
-    }
-}
-
-/// Names the nearest known key instead of all of them.
-fn with_hint(reason: &str) -> String {
-    let Some((head, known)) = reason.split_once(", expected one of ") else {
-        return reason.to_owned();
-    };
-    let Some(unknown) = head
-        .strip_prefix("unknown field `")
-        .and_then(|rest| rest.strip_suffix('`'))
-    else {
-        return reason.to_owned();
-    };
-    let known = known.split(", ").map(|name| name.trim_matches(['`', ' ']));
-    match did_you_mean(unknown, known) {
-        Some(hint) => format!("{head}, {hint}"),
-        None => head.to_owned(),
-    }
 }
 
 #[cfg(test)]

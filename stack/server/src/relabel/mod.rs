@@ -292,7 +292,7 @@ mod tests {
     use super::*;
 
     fn check(steps: &str, expected: Option<&str>) {
-        let steps: Vec<Relabel> = serde_saphyr::from_str(steps).expect("valid steps");
+        let steps: Vec<Relabel> = gameday_yaml::from_str(steps).expect("valid steps");
         let labels = Labels::new([("a", "foo"), ("b", "bar"), ("c", "baz"), ("__meta_x", "y")]);
         assert_eq!(
             process_labels(&labels, &steps)
@@ -414,7 +414,7 @@ mod tests {
             ),
             ("{target: b}", "unknown field"),
         ] {
-            let error = serde_saphyr::from_str::<Relabel>(step)
+            let error = gameday_yaml::from_str::<Relabel>(step)
                 .expect_err(step)
                 .to_string();
             assert!(error.contains(expected), "{error}");

@@ -63,7 +63,7 @@ pub(crate) fn parse_target_file(text: &str) -> Result<Vec<StaticConfig>, String>
         return Ok(Vec::new());
     }
     // JSON is YAML.
-    serde_saphyr::from_str(text).map_err(|error| error.without_snippet().to_string())
+    gameday_yaml::from_str(text).map_err(|error| error.to_string())
 }
 
 /// A target that is to be scraped.

@@ -1,8 +1,7 @@
 //! Reads expressions over one span: what stands in braces, in `by()` and in aggregates.
 
-use gameday_query::{
-    Binding, Grammar, ParseError, Pratt, SourceSpan, TokenKind, TokenStream, did_you_mean,
-};
+use gameday_query::{Binding, Grammar, ParseError, Pratt, SourceSpan, TokenKind, TokenStream};
+use gameday_signal::did_you_mean;
 use gameday_signal::{SpanKind, SpanStatus, parse_duration};
 
 use super::ast::{

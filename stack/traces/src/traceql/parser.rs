@@ -1,8 +1,7 @@
 //! Reads a whole query: spansets, pipelines, scalar filters, metrics and their arithmetic.
 
-use gameday_query::{
-    Binding, Grammar, ParseError, Pratt, SourceSpan, TokenKind, TokenStream, did_you_mean,
-};
+use gameday_query::{Binding, Grammar, ParseError, Pratt, SourceSpan, TokenKind, TokenStream};
+use gameday_signal::did_you_mean;
 
 use super::ast::{
     Aggregate, AggregateFunction, Body, Field, Hint, Metrics, MetricsAggregate, MetricsFunction,

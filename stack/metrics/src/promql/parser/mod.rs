@@ -7,9 +7,10 @@ mod selectors;
 
 use gameday_query::{
     BinaryOp, Binding, Grammar, Grouping, ParseError, Pratt, SourceSpan, Token, TokenKind,
-    TokenStream, VectorMatching, did_you_mean, parse_number,
+    TokenStream, VectorMatching, parse_number,
 };
 use gameday_signal::Matcher;
+use gameday_signal::did_you_mean;
 
 use super::ast::AGGREGATE_OPS;
 use super::check::check;

@@ -9,51 +9,60 @@ use std::sync::Arc;
 use gameday_query::Position;
 use granit_parser::{Event, Parser, ScalarStyle, Span};
 
-use crate::problem::{Problem, Problems};
+use crate::error::Mistake;
 
-/// A file of rules or tests may have this many bytes.
-const FILE_LIMIT_BYTES: usize = 16 << 20;
+/// A file may have this many bytes.
+pub(crate) const FILE_LIMIT_BYTES: usize = 16 << 20;
 /// And this many nodes.
-const NODE_LIMIT: usize = 2_000_000;
-/// Maps and lists within each other; rule files need five levels.
+pub(crate) const NODE_LIMIT: usize = 2_000_000;
+/// Maps and lists within each other; files of settings need a dozen.
 const DEPTH_LIMIT: usize = 64;
 
 /// A value with its place in the file.
 #[derive(Clone, Debug)]
-pub(crate) struct Node {
+pub struct Node {
     /// Where it begins.
-    pub(crate) at: Position,
-    pub(crate) kind: Kind,
+    pub at: Position,
+    /// What it is.
+    pub kind: Kind,
 }
 
 /// What a node is.
 #[derive(Clone, Debug)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// `null`, `~` or nothing.
     Null,
+    /// A text, or what a text stands for.
     Scalar(Scalar),
+    /// A list; what aliases refer to is shared.
     List(Arc<Vec<Node>>),
+    /// A map in the order of the file, each key once.
     Map(Arc<Vec<(Key, Node)>>),
 }
 
 /// A key of a map.
 #[derive(Clone, Debug)]
-pub(crate) struct Key {
-    pub(crate) at: Position,
-    pub(crate) name: String,
+pub struct Key {
+    /// Where it begins.
+    pub at: Position,
+    /// The key as a text.
+    pub name: String,
 }
 
 /// The text of a value, and where each of its lines stands.
 #[derive(Clone, Debug)]
-pub(crate) struct Scalar {
-    pub(crate) text: String,
+pub struct Scalar {
+    /// The text.
+    pub text: String,
+    /// Whether it stands without quotes, so that it may mean a number or a truth.
+    pub is_plain: bool,
     /// The byte of the text at which a line of the source begins, and the place of it.
     lines: Arc<Vec<(usize, Position)>>,
 }
 
 impl Scalar {
     /// Where byte `offset` of the text stands in the file.
-    pub(crate) fn place_of(&self, offset: usize) -> Position {
+    pub fn place_of(&self, offset: usize) -> Position {
         let index = self.lines.partition_point(|(start, _)| *start <= offset);
         let Some((start, place)) = self.lines.get(index.saturating_sub(1)) else {
             return Position::START;
@@ -67,24 +76,27 @@ impl Scalar {
     }
 }
 
-/// The first document of a file, and whether there are more.
-pub(crate) struct Document {
-    pub(crate) root: Option<Node>,
+/// The first document of a file, whether there are more, and what is wrong.
+#[derive(Clone, Debug, Default)]
+pub struct Document {
+    /// Its content; none where the file is empty or cannot be read.
+    pub root: Option<Node>,
     /// Where the second document begins.
-    pub(crate) second: Option<Position>,
+    pub second: Option<Position>,
+    /// What is wrong, in the order in which it was found.
+    pub mistakes: Vec<Mistake>,
 }
 
-/// Reads the first document of `text`; what is wrong goes to `problems`.
-pub(crate) fn read(text: &str, problems: &mut Problems) -> Document {
-    let mut document = Document {
-        root: None,
-        second: None,
-    };
+/// Reads the first document of `text` to its end, even where it is wrong.
+pub fn read(text: &str) -> Document {
+    let mut document = Document::default();
     if text.len() > FILE_LIMIT_BYTES {
         let bytes = text.len();
         let message =
             format!("the file has {bytes} bytes, more than the limit of {FILE_LIMIT_BYTES}");
-        problems.add(Problem::new(Position::START, message));
+        document
+            .mistakes
+            .push(Mistake::new(Position::START, message));
         return document;
     }
     let mut reader = Reader {
@@ -92,9 +104,12 @@ pub(crate) fn read(text: &str, problems: &mut Problems) -> Document {
         events: Parser::new_from_str(text),
         anchors: BTreeMap::new(),
         nodes: 0,
+        mistakes: Vec::new(),
     };
-    if let Err(problem) = reader.document(&mut document, problems) {
-        problems.add(*problem);
+    let read = reader.document(&mut document);
+    document.mistakes = reader.mistakes;
+    if let Err(mistake) = read {
+        document.mistakes.push(*mistake);
         document.root = None;
     }
     document
@@ -105,11 +120,12 @@ struct Reader<'a> {
     events: Parser<'a, granit_parser::StrInput<'a>>,
     anchors: BTreeMap<usize, Node>,
     nodes: usize,
+    mistakes: Vec<Mistake>,
 }
 
 /// A mistake after which the rest of the file cannot be read.
-fn stop(at: Position, message: impl Into<String>) -> Box<Problem> {
-    Box::new(Problem::new(at, message))
+fn stop(at: Position, message: impl Into<String>) -> Box<Mistake> {
+    Box::new(Mistake::new(at, message))
 }
 
 fn start(span: &Span) -> Position {
@@ -120,7 +136,7 @@ fn start(span: &Span) -> Position {
 }
 
 impl<'a> Reader<'a> {
-    fn next(&mut self) -> Result<(Event<'a>, Span), Box<Problem>> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), Box<Mistake>> {
         loop {
             return match self.events.next() {
                 Some(Ok((Event::Comment(..), _))) => continue,
@@ -130,10 +146,9 @@ impl<'a> Reader<'a> {
                         line: error.marker().line().max(1),
                         column: error.marker().col() + 1,
                     };
-                    Err(Box::new(
-                        Problem::new(at, format!("not valid YAML: {}", error.info()))
-                            .with_hint_option(self.tab_hint(at)),
-                    ))
+                    let mut mistake = Mistake::new(at, format!("not valid YAML: {}", error.info()));
+                    mistake.hint = self.tab_hint(at);
+                    Err(Box::new(mistake))
                 }
                 None => Err(stop(Position::START, "not valid YAML: unexpected end")),
             };
@@ -148,11 +163,7 @@ impl<'a> Reader<'a> {
             .then(|| "YAML is indented by spaces, never by tabs".to_owned())
     }
 
-    fn document(
-        &mut self,
-        document: &mut Document,
-        problems: &mut Problems,
-    ) -> Result<(), Box<Problem>> {
+    fn document(&mut self, document: &mut Document) -> Result<(), Box<Mistake>> {
         loop {
             let (event, span) = self.next()?;
             match event {
@@ -163,20 +174,14 @@ impl<'a> Reader<'a> {
                 Event::StreamEnd => return Ok(()),
                 Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
                 other => {
-                    let node = self.node(other, &span, 0, problems)?;
+                    let node = self.node(other, &span, 0)?;
                     document.root = Some(node);
                 }
             }
         }
     }
 
-    fn node(
-        &mut self,
-        event: Event<'a>,
-        span: &Span,
-        depth: usize,
-        problems: &mut Problems,
-    ) -> Result<Node, Box<Problem>> {
+    fn node(&mut self, event: Event<'a>, span: &Span, depth: usize) -> Result<Node, Box<Mistake>> {
         let at = start(span);
         self.count(1, at)?;
         if depth > DEPTH_LIMIT {
@@ -184,21 +189,24 @@ impl<'a> Reader<'a> {
             return Err(stop(at, message));
         }
         let (kind, anchor) = match event {
-            Event::Scalar(text, style, anchor, _) => {
-                let plain = style == ScalarStyle::Plain;
+            Event::Scalar(text, style, anchor, tag) => {
+                // `!!str 12` is a text as "12" is one; other tags change nothing.
+                let is_text = tag.is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
+                let plain = style == ScalarStyle::Plain && !is_text;
                 let kind = if plain && matches!(text.as_ref(), "" | "~" | "null" | "Null" | "NULL")
                 {
                     Kind::Null
                 } else {
                     Kind::Scalar(Scalar {
+                        is_plain: plain,
                         lines: Arc::new(self.scalar_lines(&text, style, span)),
                         text: text.into_owned(),
                     })
                 };
                 (kind, anchor)
             }
-            Event::SequenceStart(_, anchor, _) => (self.list(depth, problems)?, anchor),
-            Event::MappingStart(_, anchor, _) => (self.map(depth, problems)?, anchor),
+            Event::SequenceStart(_, anchor, _) => (self.list(depth)?, anchor),
+            Event::MappingStart(_, anchor, _) => (self.map(depth)?, anchor),
             Event::Alias(id) => {
                 let node = self.anchors.get(&id).cloned();
                 return node.ok_or_else(|| {
@@ -216,18 +224,18 @@ impl<'a> Reader<'a> {
         Ok(node)
     }
 
-    fn list(&mut self, depth: usize, problems: &mut Problems) -> Result<Kind, Box<Problem>> {
+    fn list(&mut self, depth: usize) -> Result<Kind, Box<Mistake>> {
         let mut nodes = Vec::new();
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::SequenceEnd) {
                 return Ok(Kind::List(Arc::new(nodes)));
             }
-            nodes.push(self.node(event, &span, depth + 1, problems)?);
+            nodes.push(self.node(event, &span, depth + 1)?);
         }
     }
 
-    fn map(&mut self, depth: usize, problems: &mut Problems) -> Result<Kind, Box<Problem>> {
+    fn map(&mut self, depth: usize) -> Result<Kind, Box<Mistake>> {
         let mut entries: Vec<(Key, Node)> = Vec::new();
         // The line in which each key is set.
         let mut names: BTreeMap<String, usize> = BTreeMap::new();
@@ -238,14 +246,14 @@ impl<'a> Reader<'a> {
                 break;
             }
             let at = start(&span);
-            let key = self.node(event, &span, depth + 1, problems)?;
+            let key = self.node(event, &span, depth + 1)?;
             let (event, span) = self.next()?;
-            let value = self.node(event, &span, depth + 1, problems)?;
+            let value = self.node(event, &span, depth + 1)?;
             let name = match key.kind {
                 Kind::Scalar(scalar) => scalar.text,
                 Kind::Null => "null".to_owned(),
                 Kind::List(_) | Kind::Map(_) => {
-                    problems.add(Problem::new(at, "a key must be a text"));
+                    self.mistakes.push(Mistake::new(at, "a key must be a text"));
                     continue;
                 }
             };
@@ -255,14 +263,17 @@ impl<'a> Reader<'a> {
             }
             if let Some(line) = names.get(&name) {
                 let message = format!("the key {name:?} is already set in line {line}");
-                problems.add(Problem::new(at, message).with_length(name.chars().count()));
+                self.mistakes.push(Mistake {
+                    length: name.chars().count().max(1),
+                    ..Mistake::new(at, message)
+                });
                 continue;
             }
             names.insert(name.clone(), at.line);
             entries.push((Key { at, name }, value));
         }
         for node in &merged {
-            self.merge(&mut entries, &mut names, node, problems)?;
+            self.merge(&mut entries, &mut names, node)?;
         }
         Ok(Kind::Map(Arc::new(entries)))
     }
@@ -273,8 +284,7 @@ impl<'a> Reader<'a> {
         entries: &mut Vec<(Key, Node)>,
         names: &mut BTreeMap<String, usize>,
         node: &Node,
-        problems: &mut Problems,
-    ) -> Result<(), Box<Problem>> {
+    ) -> Result<(), Box<Mistake>> {
         match &node.kind {
             Kind::Map(other) => {
                 // What is taken over counts, so that maps which merge each other do not grow without limit.
@@ -288,17 +298,18 @@ impl<'a> Reader<'a> {
             }
             Kind::List(nodes) => {
                 for node in nodes.iter() {
-                    self.merge(entries, names, node, problems)?;
+                    self.merge(entries, names, node)?;
                 }
             }
             Kind::Null | Kind::Scalar(_) => {
-                problems.add(Problem::new(node.at, "`<<` takes a map or a list of maps"));
+                self.mistakes
+                    .push(Mistake::new(node.at, "`<<` takes a map or a list of maps"));
             }
         }
         Ok(())
     }
 
-    fn count(&mut self, nodes: usize, at: Position) -> Result<(), Box<Problem>> {
+    fn count(&mut self, nodes: usize, at: Position) -> Result<(), Box<Mistake>> {
         self.nodes = self.nodes.saturating_add(nodes);
         if self.nodes > NODE_LIMIT {
             let message = format!("the file has more than {NODE_LIMIT} values");
