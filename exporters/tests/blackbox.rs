@@ -66,12 +66,20 @@ fn probes_tell_what_a_user_would_see() {
             (
                 "http_2xx",
                 "web/loop",
-                &["probe_success 0", "probe_http_redirects 10"],
+                &[
+                    "probe_success 0",
+                    "probe_http_redirects 11",
+                    "probe_http_status_code 302",
+                ],
             ),
             (
                 "no_redirects",
                 "web/moved",
-                &["probe_success 1", "probe_http_status_code 302"],
+                &[
+                    "probe_success 1",
+                    "probe_http_status_code 302",
+                    "probe_http_redirects 1",
+                ],
             ),
             ("http_404", "web/nothing", &["probe_success 1"]),
             ("says_ok", "web/health", &["probe_success 1"]),
@@ -79,6 +87,21 @@ fn probes_tell_what_a_user_would_see() {
                 "says_ok",
                 "web/bad",
                 &["probe_success 0", "probe_failed_due_to_regex 1"],
+            ),
+            (
+                "json_ok",
+                "web/health",
+                &["probe_success 1", "probe_failed_due_to_cel 0"],
+            ),
+            (
+                "json_error",
+                "web/health",
+                &["probe_success 0", "probe_failed_due_to_cel 1"],
+            ),
+            (
+                "json_number",
+                "web/health",
+                &["probe_success 0", "probe_failed_due_to_cel 1"],
             ),
             (
                 "http_2xx",
@@ -124,7 +147,85 @@ fn probes_tell_what_a_user_would_see() {
                 "web:80",
                 &["probe_success 0", "probe_dns_query_succeeded 0"],
             ),
-            ("icmp", "web", &["probe_success 0"]),
+            (
+                "icmp",
+                "web",
+                &[
+                    "probe_success 1",
+                    "probe_icmp_reply_hop_limit 64",
+                    "probe_ip_protocol 4",
+                    r#"probe_icmp_duration_seconds{phase="resolve"} 0"#,
+                    r#"probe_icmp_duration_seconds{phase="rtt"} 0"#,
+                    r#"probe_icmp_duration_seconds{phase="setup"} 0"#,
+                    "probe_timeout_seconds 9.5",
+                ],
+            ),
+            ("icmp4_only", "web", &["probe_success 1"]),
+            (
+                "icmp6_only",
+                "web",
+                &["probe_success 0", "probe_ip_protocol 0"],
+            ),
+            ("icmp_large", "web", &["probe_success 0"]),
+            ("icmp", "no-such-host", &["probe_success 0"]),
+            (
+                "chat",
+                "ws://chat/",
+                &[
+                    "probe_success 1",
+                    "probe_websocket_connection_upgraded 1",
+                    "probe_websocket_status_code 101",
+                    "probe_websocket_failed_due_to_regex 0",
+                    r#"probe_websocket_duration_seconds{phase="transfer"} 0"#,
+                ],
+            ),
+            (
+                "chat_silent",
+                "ws://chat/",
+                &[
+                    "probe_success 0",
+                    "probe_websocket_failed_due_to_regex 1",
+                    "probe_websocket_connection_upgraded 1",
+                ],
+            ),
+            (
+                "chat",
+                "ws://chat/closed",
+                &[
+                    "probe_success 0",
+                    "probe_websocket_connection_upgraded 0",
+                    "probe_websocket_status_code 403",
+                ],
+            ),
+            (
+                "chat",
+                "ws://web/health",
+                &["probe_success 0", "probe_websocket_status_code 200"],
+            ),
+            ("chat", "http://chat/", &["probe_success 0"]),
+            (
+                "control",
+                "/run/control.sock",
+                &["probe_success 1", r#"probe_expect_info{state="up"} 1"#],
+            ),
+            ("control", "/run/other.sock", &["probe_success 0"]),
+            ("dns_a_tcp", "dns:53", &["probe_success 1"]),
+            (
+                "dns_soa",
+                "dns",
+                &["probe_success 1", "probe_dns_serial 2023111401"],
+            ),
+            (
+                "dns_a_cut",
+                "dns",
+                &["probe_success 0", "probe_dns_query_succeeded 0"],
+            ),
+            ("dns_a_large", "dns", &["probe_success 0"]),
+            (
+                "dns_a_foreign",
+                "dns",
+                &["probe_success 0", "probe_duration_seconds 2"],
+            ),
             (
                 "grpc",
                 "health:50051",
@@ -154,7 +255,7 @@ fn probes_tell_what_a_user_would_see() {
             ("grpc", "web:80", &["probe_success 0"]),
             (
                 "grpc",
-                "nobody:80",
+                "web:81",
                 &["probe_success 0", "probe_grpc_status_code 14"],
             ),
         ];
@@ -201,11 +302,16 @@ fn a_partition_uses_up_the_limit_and_mistakes_are_told() {
             (status, text.as_str()),
             (StatusCode::BAD_REQUEST, "Target parameter is missing\n")
         );
-        let (_, text) = probe(&env, "icmp", "web&debug=true").await;
-        assert!(
-            text.contains("This exporter does not support icmp: echo requests need a raw socket"),
-            "{text}"
-        );
+        let (_, text) = probe(&env, "dns_a_large", "dns&debug=true").await;
+        for part in [
+            "Logs for the probe:\ntime=2023-11-14T22:13:2",
+            "the answer has 600 bytes, and a datagram may have 512 without EDNS",
+            "module=dns_a_large target=dns\n",
+            "\n\n\nMetrics that would have been returned:\n# HELP probe_dns_additional_rrs",
+            "\n\n\nModule configuration:\ndns:\n  query_name: large.example.com\n",
+        ] {
+            assert!(text.contains(part), "{part:?} is missing in\n{text}");
+        }
     });
 }
 
@@ -243,6 +349,62 @@ fn a_certificate_expires_when_the_clock_says_so() {
             text.contains("it has expired: it is 2023-11-14T23:13:20"),
             "{text}"
         );
+        // Of a chain that nobody verifies the real exporter tells Go's zero time.
+        let unverified = "probe_ssl_last_chain_expiry_timestamp_seconds -62135596800";
+        let told = [&told[..2], &[unverified], &told[3..]].concat();
         check("https_anything", &told).await;
+    });
+}
+
+#[test]
+fn datagrams_and_echoes_are_lost_where_a_link_is_cut() {
+    play(|env| async move {
+        targets::start(&env).await;
+        let (host, address) = (env.on("blackbox"), Address::new("blackbox", 9115));
+        blackbox::start(&host, &address, targets::config())
+            .await
+            .expect("free");
+        let check = async |module: &str, target: &str, expected: &[&str]| {
+            let (_, text) = probe(&env, module, target).await;
+            for line in expected {
+                assert!(
+                    text.lines().any(|it| it == *line),
+                    "{module}: {line} is missing in\n{text}"
+                );
+            }
+        };
+        let cases = [("icmp4_only", "dns"), ("dns_soa", "dns")];
+        for (module, target) in cases {
+            check(module, target, &["probe_success 1"]).await;
+            let lost = ["probe_success 0", "probe_duration_seconds 2"];
+            for (from, to) in [("blackbox", "dns"), ("dns", "blackbox")] {
+                let cut = env.fault_link(from, to, LinkFault::Partition);
+                check(module, target, &lost).await;
+                drop(cut);
+            }
+            let latency = Duration::from_millis(400);
+            let slow = env.fault_link("blackbox", "dns", LinkFault::Latency { latency });
+            let late = ["probe_success 1", "probe_duration_seconds 0.4"];
+            check(module, target, &late).await;
+            drop(slow);
+        }
+        let refuse = env.fault_link("blackbox", "dns", LinkFault::Refuse);
+        let refused = ["probe_success 0", "probe_duration_seconds 0"];
+        check("dns_soa", "dns", &refused).await;
+        drop(refuse);
+        let slow = r#"probe_websocket_duration_seconds{phase="connect"} 0.4"#;
+        let latency = Duration::from_millis(400);
+        let late = env.fault_link("blackbox", "chat", LinkFault::Latency { latency });
+        check("chat", "ws://chat/", &[slow, "probe_success 1"]).await;
+        drop(late);
+        let cut = env.fault_link("blackbox", "chat", LinkFault::Partition);
+        let lost = ["probe_success 0", "probe_duration_seconds 2"];
+        check("chat", "ws://chat/", &lost).await;
+        drop(cut);
+        env.crash("dns");
+        for (module, target) in cases {
+            let lost = ["probe_success 0", "probe_duration_seconds 2"];
+            check(module, target, &lost).await;
+        }
     });
 }

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use gameday_env::{Env, TlsClient, TlsOptions, TlsVersion};
-use gameday_signal::parse_duration;
-use regex::Regex;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+
+use super::settings::{
+    DnsSettings, GrpcSettings, HttpSettings, IcmpSettings, TcpSettings, UnixSettings,
+    WebsocketSettings,
+};
+use super::shown::yaml;
+use super::values::duration;
 
 /// The modules of a configuration.
 #[derive(Clone, Debug)]
@@ -15,8 +19,8 @@ pub struct Config {
     pub modules: BTreeMap<String, Module>,
     /// What is taken off the scraper's time limit, so that the answer is in time (the real one's `--timeout-offset`).
     pub timeout_offset: Duration,
-    /// The text that was read.
-    pub(crate) source: String,
+    /// The same as it is shown.
+    shown: serde_json::Value,
 }
 
 /// Why a configuration is refused.
@@ -41,8 +45,19 @@ impl Config {
         Ok(Self {
             modules: raw.modules,
             timeout_offset: super::TIMEOUT_OFFSET,
-            source: text.to_owned(),
+            // What has just been read as a configuration is read as a mere value as well.
+            shown: gameday_yaml::from_str(text).unwrap_or_default(),
         })
+    }
+
+    /// The configuration as YAML, without its secrets.
+    pub(crate) fn as_shown(&self) -> String {
+        yaml(&self.shown)
+    }
+
+    /// A module of it.
+    pub(crate) fn module_as_shown(&self, name: &str) -> String {
+        yaml(&self.shown["modules"][name])
     }
 }
 
@@ -69,9 +84,13 @@ pub struct Module {
     #[serde(default)]
     pub(crate) dns: DnsSettings,
     #[serde(default)]
-    icmp: IcmpSettings,
+    pub(crate) icmp: IcmpSettings,
     #[serde(default)]
     pub(crate) grpc: GrpcSettings,
+    #[serde(default)]
+    pub(crate) unix: UnixSettings,
+    #[serde(default)]
+    pub(crate) websocket: WebsocketSettings,
 }
 
 impl Module {
@@ -79,37 +98,58 @@ impl Module {
         if self.prober == Prober::Dns && self.dns.query_name.is_empty() {
             return Err("dns: query_name is missing".to_owned());
         }
-        if self.http.no_follow_redirects.is_some() && !self.http.follow_redirects {
-            return Err(
-                "http: no_follow_redirects and follow_redirects exclude each other".to_owned(),
-            );
+        self.http.check().map_err(|it| format!("http: {it}"))?;
+        let conversations = [
+            ("tcp", &self.tcp.query_response),
+            ("unix", &self.unix.query_response),
+            ("websocket", &self.websocket.query_response),
+        ];
+        for (prober, steps) in conversations {
+            if let Some(problem) = steps.iter().find_map(|step| step.check().err()) {
+                return Err(format!("{prober}: query_response: {problem}"));
+            }
         }
-        let _read_and_not_used = &self.icmp;
-        Ok(())
+        let client = self.websocket.http_config.check();
+        client.map_err(|it| format!("websocket: http_config: {it}"))
+    }
+
+    /// The same for a target that is asked for under a name of its own (the parameter `hostname`).
+    ///
+    /// # Errors
+    /// Where the module has another `Host` header already.
+    pub(crate) fn for_host(&self, hostname: &str) -> Result<Self, String> {
+        let mut module = self.clone();
+        match self.prober {
+            Prober::Http => {
+                let mut headers = self.http.headers.iter();
+                let own = headers.find(|(name, _)| name.eq_ignore_ascii_case("host"));
+                match own {
+                    Some((_, value)) if value != hostname => {
+                        return Err(format!(
+                            "host header defined both in module configuration ({value}) and with URL-parameter 'hostname' ({hostname})"
+                        ));
+                    }
+                    Some(_) => {}
+                    None => {
+                        let headers = &mut module.http.headers;
+                        headers.insert("Host".to_owned(), hostname.to_owned());
+                    }
+                }
+            }
+            Prober::Tcp if self.tcp.tls_config.server_name.is_empty() => {
+                module.tcp.tls_config.server_name = hostname.to_owned();
+            }
+            _ => {}
+        }
+        Ok(module)
     }
 
     /// What this module asks for and this exporter cannot do: its probes fail and say so, rather than judge by half of the rules.
     pub fn unsupported(&self) -> Option<&'static str> {
-        let http = &self.http;
         match self.prober {
-            Prober::Icmp => Some(
-                "icmp: echo requests need a raw socket, or a group within net.ipv4.ping_group_range; probe with tcp",
-            ),
-            Prober::Unix => Some("sockets in the file system"),
-            Prober::Http if !http.proxy_url.is_empty() || http.proxy_from_environment => {
-                Some("a proxy")
-            }
-            Prober::Http if http.oauth2.is_some() || http.authorization.is_some() => {
-                Some("authorization and oauth2 (basic_auth and bearer_token are)")
-            }
-            Prober::Http if !http.bearer_token_file.is_empty() || !http.body_file.is_empty() => {
-                Some("bearer_token_file and body_file")
-            }
-            Prober::Http if !matches!(http.compression.as_str(), "" | "identity") => {
-                Some("compression")
-            }
-            Prober::Dns if self.dns.dns_over_tls => Some("DNS over TLS"),
-            Prober::Http | Prober::Tcp | Prober::Dns | Prober::Grpc => None,
+            Prober::Http => self.http.unsupported(),
+            Prober::Websocket => self.websocket.http_config.unsupported(),
+            Prober::Tcp | Prober::Dns | Prober::Grpc | Prober::Icmp | Prober::Unix => None,
         }
     }
 }
@@ -128,341 +168,25 @@ pub enum Prober {
     Icmp,
     /// The health service.
     Grpc,
-    /// A socket in the file system.
+    /// A socket in the file system, and a conversation.
     Unix,
+    /// A WebSocket, and a conversation in messages.
+    Websocket,
 }
 
-/// The `http` part of a module.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct HttpSettings {
-    pub(crate) valid_status_codes: Vec<u16>,
-    pub(crate) valid_http_versions: Vec<String>,
-    pub(crate) method: String,
-    pub(crate) headers: BTreeMap<String, String>,
-    pub(crate) body: String,
-    pub(crate) follow_redirects: bool,
-    pub(crate) no_follow_redirects: Option<bool>,
-    pub(crate) fail_if_ssl: bool,
-    pub(crate) fail_if_not_ssl: bool,
-    #[serde(deserialize_with = "regexes")]
-    pub(crate) fail_if_body_matches_regexp: Vec<Regex>,
-    #[serde(deserialize_with = "regexes")]
-    pub(crate) fail_if_body_not_matches_regexp: Vec<Regex>,
-    pub(crate) fail_if_header_matches: Vec<HeaderMatch>,
-    pub(crate) fail_if_header_not_matches: Vec<HeaderMatch>,
-    #[serde(deserialize_with = "bytes_size")]
-    pub(crate) body_size_limit: u64,
-    pub(crate) basic_auth: Option<BasicAuth>,
-    pub(crate) bearer_token: String,
-    authorization: Option<Ignored>,
-    bearer_token_file: String,
-    body_file: String,
-    compression: String,
-    enable_http2: bool,
-    ip_protocol_fallback: bool,
-    oauth2: Option<Ignored>,
-    preferred_ip_protocol: String,
-    proxy_url: String,
-    proxy_from_environment: bool,
-    no_proxy: String,
-    proxy_connect_header: Option<Ignored>,
-    skip_resolve_phase_with_proxy: bool,
-    pub(crate) tls_config: TlsSettings,
-}
-
-impl Default for HttpSettings {
-    fn default() -> Self {
-        Self {
-            valid_status_codes: Vec::new(),
-            valid_http_versions: Vec::new(),
-            method: "GET".to_owned(),
-            headers: BTreeMap::new(),
-            body: String::new(),
-            follow_redirects: true,
-            no_follow_redirects: None,
-            fail_if_ssl: false,
-            fail_if_not_ssl: false,
-            fail_if_body_matches_regexp: Vec::new(),
-            fail_if_body_not_matches_regexp: Vec::new(),
-            fail_if_header_matches: Vec::new(),
-            fail_if_header_not_matches: Vec::new(),
-            body_size_limit: 0,
-            basic_auth: None,
-            bearer_token: String::new(),
-            authorization: None,
-            bearer_token_file: String::new(),
-            body_file: String::new(),
-            compression: String::new(),
-            enable_http2: true,
-            ip_protocol_fallback: true,
-            oauth2: None,
-            preferred_ip_protocol: "ip6".to_owned(),
-            proxy_url: String::new(),
-            proxy_from_environment: false,
-            no_proxy: String::new(),
-            proxy_connect_header: None,
-            skip_resolve_phase_with_proxy: false,
-            tls_config: TlsSettings::default(),
+impl Prober {
+    /// Its name in `blackbox.yml`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Tcp => "tcp",
+            Self::Dns => "dns",
+            Self::Icmp => "icmp",
+            Self::Grpc => "grpc",
+            Self::Unix => "unix",
+            Self::Websocket => "websocket",
         }
     }
-}
-
-/// A header that must (not) match.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct HeaderMatch {
-    pub(crate) header: String,
-    #[serde(deserialize_with = "regex")]
-    pub(crate) regexp: Regex,
-    #[serde(default)]
-    pub(crate) allow_missing: bool,
-}
-
-/// A user and a password.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct BasicAuth {
-    #[serde(default)]
-    pub(crate) username: String,
-    #[serde(default)]
-    pub(crate) password: String,
-    #[serde(default, rename = "password_file")]
-    _password_file: String,
-    #[serde(default, rename = "username_file")]
-    _username_file: String,
-}
-
-/// The `tcp` part of a module.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct TcpSettings {
-    pub(crate) query_response: Vec<QueryResponse>,
-    pub(crate) tls: bool,
-    pub(crate) tls_config: TlsSettings,
-    #[serde(rename = "preferred_ip_protocol")]
-    _preferred_ip_protocol: String,
-    #[serde(rename = "ip_protocol_fallback")]
-    _ip_protocol_fallback: bool,
-    #[serde(rename = "source_ip_address")]
-    _source_ip_address: String,
-}
-
-/// One step of a conversation.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct QueryResponse {
-    #[serde(deserialize_with = "optional_regex")]
-    pub(crate) expect: Option<Regex>,
-    pub(crate) expect_bytes: String,
-    pub(crate) send: String,
-    pub(crate) starttls: bool,
-    pub(crate) labels: Vec<ExpectLabel>,
-}
-
-/// A label of `probe_expect_info`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ExpectLabel {
-    pub(crate) name: String,
-    pub(crate) value: String,
-}
-
-/// The `dns` part of a module.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct DnsSettings {
-    pub(crate) query_name: String,
-    pub(crate) query_type: String,
-    pub(crate) query_class: String,
-    pub(crate) recursion_desired: bool,
-    pub(crate) transport_protocol: String,
-    pub(crate) valid_rcodes: Vec<String>,
-    pub(crate) validate_answer_rrs: RrValidation,
-    pub(crate) validate_authority_rrs: RrValidation,
-    pub(crate) validate_additional_rrs: RrValidation,
-    dns_over_tls: bool,
-    tls_config: TlsSettings,
-    preferred_ip_protocol: String,
-    ip_protocol_fallback: bool,
-    source_ip_address: String,
-}
-
-impl Default for DnsSettings {
-    fn default() -> Self {
-        Self {
-            query_name: String::new(),
-            query_type: "ANY".to_owned(),
-            query_class: "IN".to_owned(),
-            recursion_desired: true,
-            transport_protocol: "udp".to_owned(),
-            valid_rcodes: Vec::new(),
-            validate_answer_rrs: RrValidation::default(),
-            validate_authority_rrs: RrValidation::default(),
-            validate_additional_rrs: RrValidation::default(),
-            dns_over_tls: false,
-            tls_config: TlsSettings::default(),
-            preferred_ip_protocol: String::new(),
-            ip_protocol_fallback: true,
-            source_ip_address: String::new(),
-        }
-    }
-}
-
-/// What the records of an answer must (not) match.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct RrValidation {
-    #[serde(deserialize_with = "regexes")]
-    pub(crate) fail_if_matches_regexp: Vec<Regex>,
-    #[serde(deserialize_with = "regexes")]
-    pub(crate) fail_if_all_match_regexp: Vec<Regex>,
-    #[serde(deserialize_with = "regexes")]
-    pub(crate) fail_if_not_matches_regexp: Vec<Regex>,
-    #[serde(deserialize_with = "regexes")]
-    pub(crate) fail_if_none_matches_regexp: Vec<Regex>,
-}
-
-/// Read, so that a file that has it is not refused.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct IcmpSettings {
-    preferred_ip_protocol: String,
-    ip_protocol_fallback: bool,
-    source_ip_address: String,
-    payload_size: u32,
-    dont_fragment: bool,
-    ttl: u8,
-}
-
-/// Read, so that a file that has it is not refused.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct GrpcSettings {
-    pub(crate) service: String,
-    pub(crate) tls: bool,
-    pub(crate) tls_config: TlsSettings,
-    #[serde(rename = "preferred_ip_protocol")]
-    _preferred_ip_protocol: String,
-    #[serde(rename = "ip_protocol_fallback")]
-    _ip_protocol_fallback: bool,
-    pub(crate) metadata: BTreeMap<String, Vec<String>>,
-}
-
-/// `tls_config`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct TlsSettings {
-    insecure_skip_verify: bool,
-    ca_file: String,
-    ca: String,
-    cert_file: String,
-    cert: String,
-    key_file: String,
-    key: String,
-    server_name: String,
-    #[serde(deserialize_with = "tls_version")]
-    min_version: Option<TlsVersion>,
-    #[serde(deserialize_with = "tls_version")]
-    max_version: Option<TlsVersion>,
-}
-
-impl TlsSettings {
-    /// A client that trusts and shows this; files are read for each probe, as the real exporter does.
-    pub(crate) fn client(&self, env: &Env) -> Result<TlsClient, String> {
-        self.client_for(env, &["http/1.1"])
-    }
-
-    /// The same for these protocols (ALPN).
-    pub(crate) fn client_for(&self, env: &Env, protocols: &[&str]) -> Result<TlsClient, String> {
-        let text = |text: &str, file: &str| match (text, file) {
-            ("", "") => Ok(None),
-            ("", file) => match std::fs::read_to_string(file) {
-                Ok(text) => Ok(Some(text)),
-                Err(error) => Err(format!("cannot read {file}: {error}")),
-            },
-            (text, _) => Ok(Some(text.to_owned())),
-        };
-        let options = TlsOptions {
-            ca: text(&self.ca, &self.ca_file)?,
-            cert: text(&self.cert, &self.cert_file)?,
-            key: text(&self.key, &self.key_file)?,
-            server_name: Some(self.server_name.clone()).filter(|name| !name.is_empty()),
-            insecure_skip_verify: self.insecure_skip_verify,
-            min_version: self.min_version,
-            max_version: self.max_version,
-        };
-        TlsClient::new(env, &options, protocols).map_err(|error| error.to_string())
-    }
-}
-
-fn tls_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TlsVersion>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    text.parse().map(Some).map_err(serde::de::Error::custom)
-}
-
-/// Something that is read and not used.
-#[derive(Clone, Debug)]
-struct Ignored;
-
-impl<'de> Deserialize<'de> for Ignored {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        serde::de::IgnoredAny::deserialize(deserializer).map(|_| Self)
-    }
-}
-
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    parse_duration(&text).map_err(serde::de::Error::custom)
-}
-
-fn regex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Regex, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    Regex::new(&text).map_err(serde::de::Error::custom)
-}
-
-fn optional_regex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Regex>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    Regex::new(&text)
-        .map(Some)
-        .map_err(serde::de::Error::custom)
-}
-
-fn regexes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Regex>, D::Error> {
-    Vec::<String>::deserialize(deserializer)?
-        .iter()
-        .map(|text| Regex::new(text).map_err(serde::de::Error::custom))
-        .collect()
-}
-
-/// A size such as `10MB` (alecthomas/units: powers of 1000 with `MB`, of 1024 with `MiB`).
-fn bytes_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let units = [
-        ("KiB", 1 << 10),
-        ("MiB", 1 << 20),
-        ("GiB", 1 << 30),
-        ("KB", 1000),
-        ("MB", 1_000_000),
-        ("GB", 1_000_000_000),
-        ("B", 1),
-        ("", 1),
-    ];
-    units
-        .iter()
-        .find_map(|(unit, factor)| {
-            let number: u64 = text.strip_suffix(unit)?.trim().parse().ok()?;
-            number.checked_mul(*factor)
-        })
-        .ok_or_else(|| {
-            serde::de::Error::custom(format!("{text:?} is no size, expected for example 10MB"))
-        })
 }
 
 #[cfg(test)]
@@ -514,7 +238,7 @@ modules:
         assert_eq!(config.modules.len(), 7);
         let post = &config.modules["http_post_2xx"];
         assert_eq!(post.timeout, Duration::from_secs(5));
-        assert_eq!(post.http.body_size_limit, 10_000_000);
+        assert_eq!(post.http.body_size_limit, 10 << 20);
     }
 
     #[test]
@@ -531,6 +255,30 @@ modules:
                 "regex",
             ),
             ("modules:\n  a:\n    prober: dns\n", "query_name is missing"),
+            (
+                "modules:\n  a:\n    prober: http\n    http: {fail_if_body_json_matches_cel: \"body. == 1\"}\n",
+                "invalid CEL expression, column 7: expected a name after the dot",
+            ),
+            (
+                "modules:\n  a:\n    prober: dns\n    dns: {query_name: a, query_type: B}\n",
+                "query type \"B\" is not valid",
+            ),
+            (
+                "modules:\n  a:\n    prober: icmp\n    icmp: {ttl: 256}\n",
+                "ttl",
+            ),
+            (
+                "modules:\n  a:\n    prober: unix\n    unix: {query_response: [{expect: a, expect_bytes: b}]}\n",
+                "unix: query_response: expect and expect_bytes exclude each other",
+            ),
+            (
+                "modules:\n  a:\n    prober: http\n    http: {body: x, body_file: y}\n",
+                "body and body_file exclude each other",
+            ),
+            (
+                "modules:\n  a:\n    prober: http\n    http: {compression: gzip, headers: {Accept-Encoding: \"br, gzip;q=0\"}}\n",
+                "does not accept the compression \"gzip\"",
+            ),
             ("modules: [", "blackbox.yml"),
         ] {
             let error = Config::parse("blackbox.yml", text)

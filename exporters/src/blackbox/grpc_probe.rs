@@ -1,17 +1,19 @@
 //! The grpc prober: one call of the health-checking protocol (`grpc.health.v1.Health/Check`) over HTTP/2.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gameday_env::{Address, Connection, Env};
+use gameday_env::{Address, Connection, Env, Route};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http2;
 use hyper_util::rt::TokioIo;
 
-use super::Probe;
-use super::config::{GrpcSettings, Module};
+use super::config::Module;
+use super::probe::{Probe, SessionMetrics};
+use super::settings::GrpcSettings;
 
 /// The statuses of `grpc.health.v1.HealthCheckResponse` by their numbers.
 const SERVING_STATUSES: [&str; 4] = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"];
@@ -25,6 +27,16 @@ const UNKNOWN: u32 = 2;
 /// `UNAVAILABLE`: there was no answer.
 const UNAVAILABLE: u32 = 14;
 
+const PHASES: (&str, &str) = (
+    "probe_grpc_duration_seconds",
+    "Duration of gRPC request by phase",
+);
+const SSL: (&str, &str) = (
+    "probe_grpc_ssl",
+    "Indicates if SSL was used for the connection",
+);
+const STATUS: (&str, &str) = ("probe_grpc_status_code", "Response gRPC status code");
+
 /// What a call came to.
 struct Answer {
     /// The gRPC status code.
@@ -35,51 +47,58 @@ struct Answer {
 
 pub(super) async fn run(env: &Env, module: &Module, target: &str, probe: &mut Probe) -> bool {
     let settings = &module.grpc;
+    phase(probe, "resolve", Duration::ZERO);
+    probe.set(SSL, 0.0);
+    probe.set(STATUS, 0.0);
     // A target may be an address, or the address of a page.
     let bare = target.split_once("://").map_or(target, |(_, rest)| rest);
-    let address: Address = match bare.trim_end_matches('/').parse() {
-        Ok(address) => address,
-        Err(error) => {
-            probe.say(format!("Error splitting target address and port: {error}"));
-            return false;
-        }
+    let bare = bare.split(['/', '?']).next().unwrap_or_default();
+    let address: Address = bare.parse().unwrap_or_else(|_| {
+        let host = bare.trim_matches(['[', ']']);
+        Address::new(host, if settings.tls { 443 } else { 80 })
+    });
+    let (preferred, fallback) = (
+        settings.preferred_ip_protocol,
+        settings.ip_protocol_fallback,
+    );
+    let Some((ip, lookup)) = probe.resolve(&address.host, preferred, fallback).await else {
+        return false;
     };
-    probe.resolved(env, &address, Duration::ZERO);
-    phase(probe, "resolve", Duration::ZERO);
+    probe.out.reset(PHASES.0);
     let begin = env.now();
-    let called = call(env, settings, &address, probe).await;
+    let limit = probe.left();
+    let called = call(env, settings, &address, ip, probe);
+    let called = match env.clock().timeout(limit, called).await {
+        Ok(called) => called,
+        Err(elapsed) => Err(elapsed.to_string()),
+    };
     phase(probe, "check", env.now().since(begin));
+    phase(probe, "resolve", lookup);
     let answer = called.unwrap_or_else(|reason| {
-        probe.say(format!("can't connect grpc server: {reason}"));
+        probe.fail(format!("can't connect grpc server: {reason}"));
         Answer {
             code: UNAVAILABLE,
             serving: None,
         }
     });
-    probe.gauge(
-        "probe_grpc_ssl",
-        "Whether TLS was used.",
-        &[],
-        f64::from(u8::from(settings.tls)),
-    );
-    probe.gauge(
-        "probe_grpc_status_code",
-        "The status code of gRPC that was answered.",
-        &[],
-        f64::from(answer.code),
-    );
-    for status in SERVING_STATUSES {
+    probe.set(STATUS, f64::from(answer.code));
+    let mut names = SERVING_STATUSES;
+    names.sort_unstable();
+    for status in names {
         probe.gauge(
             "probe_grpc_healthcheck_response",
-            "What the health service answered.",
+            "Response HealthCheck response",
             &[("serving_status", status)],
-            f64::from(u8::from(answer.serving == Some(status))),
+            f64::from(u8::from(
+                answer.code == OK && answer.serving == Some(status),
+            )),
         );
     }
     if answer.code == OK && answer.serving == Some("SERVING") {
+        probe.say("connect the grpc server successfully");
         return true;
     }
-    probe.say(format!(
+    probe.fail(format!(
         "the server is not healthy: status code {}, {}",
         answer.code,
         answer.serving.unwrap_or("no answer")
@@ -88,36 +107,43 @@ pub(super) async fn run(env: &Env, module: &Module, target: &str, probe: &mut Pr
 }
 
 fn phase(probe: &mut Probe, phase: &str, duration: Duration) {
-    probe.gauge(
-        "probe_grpc_duration_seconds",
-        "Seconds of the call by phase.",
-        &[("phase", phase)],
-        duration.as_secs_f64(),
-    );
+    let labels = [("phase", phase)];
+    probe.gauge(PHASES.0, PHASES.1, &labels, duration.as_secs_f64());
 }
 
 async fn call(
     env: &Env,
     settings: &GrpcSettings,
     address: &Address,
+    ip: IpAddr,
     probe: &mut Probe,
 ) -> Result<Answer, String> {
-    let connection = env.dial(address).await.map_err(|error| error.to_string())?;
-    let connection = if settings.tls {
-        let tls = settings.tls_config.client_for(env, &["h2"])?;
+    let route = Route {
+        from: None,
+        to: Some(ip),
+    };
+    let dialled = env.dial_by(address, route).await;
+    let connection = dialled.map_err(|error| error.to_string())?;
+    let (connection, session) = if settings.tls {
+        let tls = settings.tls_config.client(env, &["h2"])?;
         let shaken = tls.connect(&address.host, connection).await;
         let (stream, session) = shaken.map_err(|error| error.to_string())?;
-        probe.session(&session);
-        stream
+        (stream, Some(session))
     } else {
-        connection
+        (connection, None)
     };
     let request = request(settings, address)?;
     let (answer, trailers, body) = exchange(env, connection, request).await?;
     // An answer without a body has its status in the headers.
     let code = status_of(&trailers).or_else(|| status_of(&answer));
+    let code = code.unwrap_or(UNKNOWN);
+    // As in the real exporter, only a call that was answered well tells over what.
+    if let (OK, Some(session)) = (code, session) {
+        probe.set(SSL, 1.0);
+        probe.session(&session, SessionMetrics::Few);
+    }
     Ok(Answer {
-        code: code.unwrap_or(UNKNOWN),
+        code,
         serving: serving_of(&body),
     })
 }
@@ -165,7 +191,7 @@ async fn exchange(
 
 /// Runs the tasks of a connection as tasks of the host.
 #[derive(Clone)]
-struct HostExecutor(Env);
+pub(super) struct HostExecutor(pub(super) Env);
 
 impl<F> hyper::rt::Executor<F> for HostExecutor
 where

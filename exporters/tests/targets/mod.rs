@@ -34,6 +34,17 @@ modules:
     http:
       fail_if_body_not_matches_regexp: ["status.*ok"]
       fail_if_header_matches: [{header: X-Bad, regexp: ".*", allow_missing: true}]
+  json_ok:
+    prober: http
+    http:
+      fail_if_body_json_matches_cel: "has(body.error)"
+      fail_if_body_json_not_matches_cel: "body.status == 'ok'"
+  json_error:
+    prober: http
+    http: {fail_if_body_json_matches_cel: "body.status == 'ok'"}
+  json_number:
+    prober: http
+    http: {fail_if_body_json_not_matches_cel: "body.status"}
   tcp_connect:
     prober: tcp
     timeout: 5s
@@ -52,8 +63,23 @@ modules:
       query_name: example.com
       query_type: A
       validate_answer_rrs: {fail_if_not_matches_regexp: ["192\\.0\\.2\\."]}
+  dns_a_tcp:
+    prober: dns
+    dns: {query_name: example.com, query_type: A, transport_protocol: tcp}
+  dns_a_cut:
+    prober: dns
+    timeout: 2s
+    dns: {query_name: cut.example.com, query_type: A}
+  dns_a_large:
+    prober: dns
+    dns: {query_name: large.example.com, query_type: A}
+  dns_a_foreign:
+    prober: dns
+    timeout: 2s
+    dns: {query_name: foreign.example.com, query_type: A}
   dns_soa:
     prober: dns
+    timeout: 2s
     dns: {query_name: example.com, query_type: SOA}
   https_2xx:
     prober: http
@@ -72,6 +98,32 @@ modules:
         - expect: "200 OK"
   icmp:
     prober: icmp
+  icmp4_only:
+    prober: icmp
+    timeout: 2s
+    icmp: {preferred_ip_protocol: ip4, ip_protocol_fallback: false, payload_size: 512}
+  icmp6_only:
+    prober: icmp
+    icmp: {preferred_ip_protocol: ip6, ip_protocol_fallback: false}
+  icmp_large:
+    prober: icmp
+    icmp: {payload_size: 70000}
+  chat:
+    prober: websocket
+    timeout: 2s
+    websocket:
+      headers: {X-Room: {values: [lobby]}}
+      query_response:
+        - expect: "^hello from (.+)$"
+          send: "I am in ${1}"
+        - expect: "^welcome"
+  chat_silent:
+    prober: websocket
+    timeout: 2s
+    websocket: {query_response: [{expect: "^goodbye"}]}
+  control:
+    prober: unix
+    unix: {query_response: [{send: "status"}, {expect: "^(up|ready)", labels: [{name: state, value: "$1"}]}]}
   grpc:
     prober: grpc
     grpc: {metadata: {x-probe: ["yes"]}}
@@ -90,7 +142,7 @@ pub(crate) fn config() -> Config {
     Config::parse("blackbox.yml", &text).expect("a good file")
 }
 
-/// Starts `web:80`, `web:443`, `health:50051`, `irc:6667` and `dns:53`.
+/// Starts `web:80`, `web:443`, `health:50051`, `irc:6667`, `dns:53`, `chat:80` and `/run/control.sock` of `blackbox`.
 pub(crate) async fn start(env: &Env) {
     let web = env.listen(&Address::new("web", 80)).await.expect("free");
     let clock = env.clock().clone();
@@ -132,27 +184,136 @@ pub(crate) async fn start(env: &Env) {
         }
     });
 
-    let mut dns = env.listen(&Address::new("dns", 53)).await.expect("free");
-    env.on("dns").spawn(async move {
-        while let Ok(mut connection) = dns.accept().await {
+    start_dns(env).await;
+    start_chat(env).await;
+    let mut control = env
+        .on("blackbox")
+        .listen_unix("/run/control.sock")
+        .expect("free");
+    env.on("blackbox").spawn(async move {
+        while let Ok(mut connection) = control.accept().await {
+            let mut line = [0; 64];
+            let count = connection.read(&mut line).await.expect("a line");
+            assert_eq!(&line[..count], b"status\n");
+            let _ = connection.write_all(b"up 7 days\n").await;
+        }
+    });
+}
+
+/// The answer to a query; the name decides how good it is.
+fn answer(query: &[u8]) -> Vec<u8> {
+    let mut answer = query.to_vec();
+    (answer[2], answer[7]) = (answer[2] | 0x80, 1);
+    let start_of_authority = answer[answer.len() - 3] == 6;
+    if start_of_authority {
+        answer.extend_from_slice(&[0xC0, 12, 0, 6, 0, 1, 0, 0, 1, 44, 0, 24]);
+        answer.extend_from_slice(&[0xC0, 12, 0xC0, 12]);
+        for number in [2_023_111_401_u32, 7200, 3600, 86_400, 60] {
+            answer.extend_from_slice(&number.to_be_bytes());
+        }
+    } else {
+        answer.extend_from_slice(&[0xC0, 12, 0, 1, 0, 1, 0, 0, 1, 44, 0, 4, 192, 0, 2, 7]);
+    }
+    match answer[13] {
+        b'c' => answer.truncate(answer.len() - 3),
+        b'l' => answer.resize(600, 0),
+        b'f' => answer[0] ^= 1,
+        _ => {}
+    }
+    answer
+}
+
+/// `dns:53`, by TCP and by UDP.
+async fn start_dns(env: &Env) {
+    let address = Address::new("dns", 53);
+    let host = env.on("dns");
+    let mut connections = host.listen(&address).await.expect("free");
+    host.spawn(async move {
+        while let Ok(mut connection) = connections.accept().await {
             let mut query = [0; 256];
             let count = connection.read(&mut query).await.expect("a query");
-            let mut answer = query[2..count].to_vec();
-            (answer[2], answer[7]) = (answer[2] | 0x80, 1);
-            let start_of_authority = answer[answer.len() - 3] == 6;
-            if start_of_authority {
-                answer.extend_from_slice(&[0xC0, 12, 0, 6, 0, 1, 0, 0, 1, 44, 0, 24]);
-                answer.extend_from_slice(&[0xC0, 12, 0xC0, 12]);
-                for number in [2_023_111_401_u32, 7200, 3600, 86_400, 60] {
-                    answer.extend_from_slice(&number.to_be_bytes());
-                }
-            } else {
-                answer.extend_from_slice(&[0xC0, 12, 0, 1, 0, 1, 0, 0, 1, 44, 0, 4, 192, 0, 2, 7]);
-            }
+            let answer = answer(&query[2..count]);
             let length = (answer.len() as u16).to_be_bytes();
             let _ = connection.write_all(&[&length[..], &answer].concat()).await;
         }
     });
+    let mut datagrams = host.bind_datagrams(&address).await.expect("free");
+    host.spawn(async move {
+        while let Ok((query, from)) = datagrams.receive().await {
+            datagrams.send(&answer(&query), &from).await.expect("sent");
+        }
+    });
+}
+
+/// `chat:80`: a WebSocket in a room.
+async fn start_chat(env: &Env) {
+    let mut listener = env.listen(&Address::new("chat", 80)).await.expect("free");
+    env.on("chat").spawn(async move {
+        while let Ok(mut connection) = listener.accept().await {
+            let mut request = vec![0; 2048];
+            let count = connection.read(&mut request).await.expect("a request");
+            let text = String::from_utf8_lossy(&request[..count]).into_owned();
+            let header = |name: &str| {
+                let mut lines = text.lines().filter_map(|line| line.split_once(": "));
+                let found = lines.find(|(own, _)| own.eq_ignore_ascii_case(name));
+                found.map(|(_, value)| value.to_owned()).unwrap_or_default()
+            };
+            if text.starts_with("GET /closed ") {
+                let _ = connection
+                    .write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n")
+                    .await;
+                continue;
+            }
+            let accept = accept_key(&header("sec-websocket-key"));
+            let head = format!(
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+            );
+            let _ = connection.write_all(head.as_bytes()).await;
+            // A message in two frames with a ping in between.
+            let hello = format!("from {}", header("x-room"));
+            let _ = connection.write_all(b"\x01\x06hello \x89\x01!").await;
+            let frame = [&[0x80, hello.len() as u8][..], hello.as_bytes()].concat();
+            let _ = connection.write_all(&frame).await;
+            let mut said = vec![0; 256];
+            let mut count = 0;
+            // The pong and the answer, whose last byte is the room's.
+            while count < 7 + 6 + 13 {
+                match connection.read(&mut said[count..]).await {
+                    Ok(0) | Err(_) => break,
+                    Ok(more) => count += more,
+                }
+            }
+            let unmasked: Vec<u8> = said[13..count.max(13)]
+                .iter()
+                .zip(said[9..13].iter().cycle())
+                .map(|(byte, mask)| byte ^ mask)
+                .collect();
+            if unmasked.starts_with(b"I am in lobby") {
+                let _ = connection.write_all(b"\x81\x07welcome").await;
+            }
+            let _ = connection.read(&mut said).await;
+        }
+    });
+}
+
+/// What a server answers to a key (RFC 6455, section 4.2.2).
+fn accept_key(key: &str) -> String {
+    use sha1::Digest as _;
+    let guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    let hash = sha1::Sha1::digest(format!("{key}{guid}"));
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut bits = String::new();
+    for byte in hash {
+        let _ = std::fmt::Write::write_fmt(&mut bits, format_args!("{byte:08b}"));
+    }
+    let mut out = String::new();
+    for chunk in bits.as_bytes().chunks(6) {
+        let padded = format!("{:0<6}", String::from_utf8_lossy(chunk));
+        let digit = usize::from_str_radix(&padded, 2).expect("six bits");
+        out.push(char::from(DIGITS[digit]));
+    }
+    // 160 bits are 27 digits.
+    out + "="
 }
 
 /// `web:443`, with a certificate that is valid until 2023-11-14 23:00, less than an hour after the epoch.

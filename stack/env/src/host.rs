@@ -13,7 +13,7 @@ use crate::http_client::{HttpClient, HttpOptions};
 use crate::http2_client::Http2Client;
 use crate::journal::Journal;
 use crate::link::{LinkFault, LinkGuard};
-use crate::net::{Address, Connection, Listener, Net, NetError};
+use crate::net::{Address, Connection, Listener, Net, NetError, Route};
 use crate::rng::Rng;
 use crate::tls::TlsOptions;
 
@@ -136,10 +136,42 @@ impl Env {
     /// # Errors
     /// Where the name is unknown, nobody listens, or a link fault is in the way.
     pub async fn dial(&self, address: &Address) -> Result<Connection, NetError> {
+        self.dial_by(address, Route::default()).await
+    }
+
+    /// The same between these of the hosts' addresses.
+    ///
+    /// # Errors
+    /// As [`Env::dial`], and where an address is not one of this host.
+    pub async fn dial_by(&self, address: &Address, route: Route) -> Result<Connection, NetError> {
         self.shared
             .net
-            .dial(&self.host, address, &self.shared.clock)
+            .dial(&self.host, address, route, &self.shared.clock)
             .await
+    }
+
+    /// Listens at a socket in the file system of this host.
+    ///
+    /// # Errors
+    /// Where the path is taken or cannot be bound.
+    pub fn listen_unix(&self, path: &str) -> Result<Listener, NetError> {
+        self.shared.net.listen_unix(&self.host, path)
+    }
+
+    /// Connects to a socket in the file system of this host.
+    ///
+    /// # Errors
+    /// Where there is no such socket, it is not ours to open, or nobody listens.
+    pub async fn dial_unix(&self, path: &str) -> Result<Connection, NetError> {
+        self.shared.net.dial_unix(&self.host, path).await
+    }
+
+    /// Whether `host` is there in virtual time: it is this one, or any task of it runs.
+    pub(crate) fn is_up(&self, host: &str) -> bool {
+        let tasks = self.shared.tasks.lock();
+        let tasks = tasks.unwrap_or_else(PoisonError::into_inner);
+        let runs = |it: &Tasks| it.handles.iter().any(|task| !task.is_finished());
+        host == self.host() || tasks.get(host).is_some_and(runs)
     }
 
     /// A fault on the link between two hosts, which ends when the guard is dropped.

@@ -90,7 +90,9 @@ impl Http2Client {
             let kind = match error {
                 NetError::Refused { .. } => HttpErrorKind::Refused,
                 NetError::UnknownHost { .. } => HttpErrorKind::UnknownHost,
-                NetError::Taken { .. } | NetError::Io { .. } => HttpErrorKind::Broken,
+                NetError::Taken { .. } | NetError::Io { .. } | NetError::Unix { .. } => {
+                    HttpErrorKind::Broken
+                }
             };
             (kind, error.to_string())
         })?;

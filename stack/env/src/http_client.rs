@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::host::Env;
 use crate::net::{Address, Connection, NetError};
 use crate::proxy::{ProxyKind, ProxyOptions, ProxyUrl};
-use crate::proxy_handshake::{socks5, tunnel};
+use crate::proxy_handshake::through;
 use crate::tls::{TlsClient, TlsError, TlsOptions};
 
 /// A client with its own pool of connections. A clone shares the pool.
@@ -207,9 +207,8 @@ impl DialError {
         match self {
             Self::Net(NetError::Refused { .. }) => HttpErrorKind::Refused,
             Self::Net(NetError::UnknownHost { .. }) => HttpErrorKind::UnknownHost,
-            Self::Net(NetError::Taken { .. } | NetError::Io { .. }) | Self::Scheme(_) => {
-                HttpErrorKind::Broken
-            }
+            Self::Net(NetError::Taken { .. } | NetError::Io { .. } | NetError::Unix { .. })
+            | Self::Scheme(_) => HttpErrorKind::Broken,
             Self::Tls(_) => HttpErrorKind::Tls,
             Self::Proxy(_) => HttpErrorKind::Proxy,
         }
@@ -295,40 +294,17 @@ impl Way {
         let (is_tls, address) = destination(uri)?;
         let connection = match self.proxy_to(is_tls, &address)? {
             None => self.env.dial(&address).await?,
-            Some(proxy) => self.through(&proxy, is_tls, &address).await?,
+            Some(proxy) => {
+                let headers = &self.options.proxy.connect_headers;
+                let tls = || self.tls().cloned().map_err(|error| error.to_string());
+                let connected = through(&self.env, &proxy, headers, tls, is_tls, &address).await;
+                connected.map_err(|reason| DialError::Proxy(format!("{proxy}: {reason}")))?
+            }
         };
         if !is_tls {
             return Ok(connection);
         }
         let (connection, _) = self.tls()?.connect(&address.host, connection).await?;
-        Ok(connection)
-    }
-
-    async fn through(
-        &self,
-        proxy: &ProxyUrl,
-        is_tls: bool,
-        address: &Address,
-    ) -> Result<Connection, DialError> {
-        let failed = |reason: String| DialError::Proxy(format!("{proxy}: {reason}"));
-        let dialled = self.env.dial(&proxy.address).await;
-        let mut connection = dialled.map_err(|error| failed(error.to_string()))?;
-        if proxy.kind == ProxyKind::Https {
-            let shaken = self.tls()?.connect(&proxy.address.host, connection).await;
-            (connection, _) = shaken.map_err(|error| failed(error.to_string()))?;
-        }
-        match (proxy.kind, is_tls) {
-            (ProxyKind::Socks5, _) => socks5(&mut connection, proxy, address)
-                .await
-                .map_err(failed)?,
-            (_, true) => {
-                let headers = &self.options.proxy.connect_headers;
-                tunnel(&mut connection, proxy, address, headers)
-                    .await
-                    .map_err(failed)?;
-            }
-            (_, false) => return Ok(connection.with_proxy_behind()),
-        }
         Ok(connection)
     }
 }

@@ -5,7 +5,7 @@
 //!             |
 //!   Env ------+-- Clock    epoch + tokio's Instant, paused in virtual time, the same line of code in every mode
 //!   (a host)  +-- Net      listen and dial by name: in-memory pipes or TCP on loopback, with link faults on the way;
-//!             |            TLS and proxies on top
+//!             |            TLS and proxies on top; datagrams, ICMP echo, sockets in the file system, names to addresses
 //!             +-- Rng      ChaCha8 streams by name, all from one seed
 //!             +-- Journal  what a person would want on the timeline, once, in order
 //! ```
@@ -24,12 +24,16 @@
 
 mod certificate;
 mod clock;
+mod datagram;
+mod echo;
+mod echo_socket;
 mod host;
 mod http2_client;
 mod http_client;
 mod http_server;
 mod journal;
 mod link;
+mod lookup;
 mod net;
 mod process;
 mod proxy;
@@ -43,15 +47,18 @@ mod watchdog;
 
 pub use certificate::Certificate;
 pub use clock::{Clock, Elapsed, Stopwatch};
+pub use datagram::{DatagramClient, DatagramSocket};
+pub use echo::{Echo, EchoError, EchoOptions, EchoReply};
 pub use host::Env;
 pub use http_client::{AnswerLimit, HttpClient, HttpError, HttpErrorKind, HttpOptions};
 pub use http_server::{ServeOptions, serve, serve_http2, serve_tls};
 pub use http2_client::Http2Client;
 pub use journal::Journal;
 pub use link::{LinkFault, LinkGuard, LinkVerdict};
-pub use net::{Address, AddressError, Connection, Listener, Net, NetError};
+pub use net::{Address, AddressError, Connection, Listener, Net, NetError, Route};
 pub use process::{Child, Hangups, ProcessError, environment_variable, interrupted, parent_gone};
 pub use proxy::{ProxyError, ProxyOptions, ProxyUrl};
+pub use proxy_handshake::HttpWay;
 pub use rng::Rng;
 pub use side_by_side::side_by_side;
 pub use sim::{Mode, Sim, SimConfig};

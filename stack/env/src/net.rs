@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,12 +13,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 use tokio_rustls::TlsStream;
 
 use crate::clock::Clock;
+use crate::datagram::Datagrams;
 use crate::link::{LinkVerdict, Links};
 
 /// A host name (or an IP address) and a port.
@@ -100,6 +102,23 @@ pub enum NetError {
         /// What it says.
         source: io::Error,
     },
+    /// The same of a socket in the file system.
+    #[error("unix {path}: {source}")]
+    Unix {
+        /// Its path.
+        path: String,
+        /// What it says.
+        source: io::Error,
+    },
+}
+
+/// By which of their addresses two hosts are connected, where the network has addresses: in memory this means nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Route {
+    /// The address to connect from; the system chooses if there is none.
+    pub from: Option<IpAddr>,
+    /// The address of the other side; its name is looked up if there is none.
+    pub to: Option<IpAddr>,
 }
 
 /// The network: pipes in memory, or TCP.
@@ -107,18 +126,24 @@ pub enum NetError {
 pub struct Net {
     kind: Kind,
     links: Links,
+    datagrams: Datagrams,
+    /// The sockets in the file systems of the hosts, in memory: by host and path.
+    local: Arc<Mutex<BTreeMap<(String, String), Pipes>>>,
 }
+
+/// Takes the far ends of new pipes in memory.
+pub(crate) type Pipes = mpsc::UnboundedSender<DuplexStream>;
 
 #[derive(Clone)]
 enum Kind {
-    Memory(Arc<Mutex<BTreeMap<Address, mpsc::UnboundedSender<DuplexStream>>>>),
+    Memory(Arc<Mutex<BTreeMap<Address, Pipes>>>),
     Tcp(Arc<Mutex<BTreeMap<Address, SocketAddr>>>),
 }
 
 /// The bytes that a pipe in memory holds in each direction before a writer waits, as much as a Linux socket buffer has at first.
 const PIPE_BYTES: usize = 64 << 10;
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -127,6 +152,8 @@ impl Net {
         Self {
             kind: Kind::Memory(Arc::default()),
             links,
+            datagrams: Datagrams::default(),
+            local: Arc::default(),
         }
     }
 
@@ -134,11 +161,41 @@ impl Net {
         Self {
             kind: Kind::Tcp(Arc::default()),
             links,
+            datagrams: Datagrams::default(),
+            local: Arc::default(),
         }
     }
 
     pub(crate) fn links(&self) -> &Links {
         &self.links
+    }
+
+    pub(crate) fn datagrams(&self) -> &Datagrams {
+        &self.datagrams
+    }
+
+    pub(crate) fn is_memory(&self) -> bool {
+        matches!(self.kind, Kind::Memory(_))
+    }
+
+    /// Whether anybody listens, or has listened, on `host`, in memory.
+    pub(crate) fn has_listened(&self, host: &str) -> bool {
+        match &self.kind {
+            Kind::Memory(listeners) => locked(listeners).keys().any(|it| it.host == host),
+            Kind::Tcp(_) => false,
+        }
+    }
+
+    /// The address behind a name that was assigned or that somebody listens at, over sockets.
+    pub(crate) fn assigned_ip(&self, host: &str) -> Option<IpAddr> {
+        match &self.kind {
+            Kind::Memory(_) => None,
+            Kind::Tcp(names) => {
+                let names = locked(names);
+                let mut own = names.iter().filter(|(address, _)| address.host == host);
+                own.next().map(|(_, socket)| socket.ip())
+            }
+        }
     }
 
     /// Tells where `address` is really found, for services that are other processes. In memory this means nothing.
@@ -218,6 +275,7 @@ impl Net {
         &self,
         from: &str,
         address: &Address,
+        route: Route,
         clock: &Clock,
     ) -> Result<Connection, NetError> {
         loop {
@@ -239,7 +297,7 @@ impl Net {
             Kind::Memory(listeners) => Stream::Memory(dial_memory(listeners, address)?),
             Kind::Tcp(names) => {
                 let assigned = locked(names).get(address).copied();
-                Stream::Tcp(dial_tcp(assigned, address).await?)
+                Stream::Tcp(dial_tcp(assigned, address, route).await?)
             }
         };
         let gate = Gate {
@@ -258,7 +316,7 @@ impl Net {
 }
 
 fn dial_memory(
-    listeners: &Mutex<BTreeMap<Address, mpsc::UnboundedSender<DuplexStream>>>,
+    listeners: &Mutex<BTreeMap<Address, Pipes>>,
     address: &Address,
 ) -> Result<DuplexStream, NetError> {
     let table = locked(listeners);
@@ -282,10 +340,16 @@ fn dial_memory(
     Ok(near)
 }
 
-async fn dial_tcp(assigned: Option<SocketAddr>, address: &Address) -> Result<TcpStream, NetError> {
-    let connected = match assigned {
-        Some(socket) => TcpStream::connect(socket).await,
-        None => TcpStream::connect((address.host.as_str(), address.port)).await,
+async fn dial_tcp(
+    assigned: Option<SocketAddr>,
+    address: &Address,
+    route: Route,
+) -> Result<TcpStream, NetError> {
+    let known = route.to.map(|ip| SocketAddr::new(ip, address.port));
+    let connected = match (assigned.or(known), route.from) {
+        (Some(socket), None) => TcpStream::connect(socket).await,
+        (Some(socket), Some(from)) => connect_from(from, socket).await,
+        (None, _) => TcpStream::connect((address.host.as_str(), address.port)).await,
     };
     let stream = connected.map_err(|source| match source.kind() {
         io::ErrorKind::ConnectionRefused => NetError::Refused {
@@ -301,6 +365,78 @@ async fn dial_tcp(assigned: Option<SocketAddr>, address: &Address) -> Result<Tcp
     Ok(stream)
 }
 
+async fn connect_from(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = match from {
+        IpAddr::V4(_) => TcpSocket::new_v4(),
+        IpAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.bind(SocketAddr::new(from, 0))?;
+    socket.connect(to).await
+}
+
+impl Net {
+    /// Listens at a socket in the file system of `host`; in memory, under that name.
+    ///
+    /// # Errors
+    /// Where the path is taken or cannot be bound.
+    pub(crate) fn listen_unix(&self, host: &str, path: &str) -> Result<Listener, NetError> {
+        let failed = |source| NetError::Unix {
+            path: path.to_owned(),
+            source,
+        };
+        let kind = if self.is_memory() {
+            let mut table = locked(&self.local);
+            let key = (host.to_owned(), path.to_owned());
+            if table.get(&key).is_some_and(|sender| !sender.is_closed()) {
+                return Err(failed(io::ErrorKind::AddrInUse.into()));
+            }
+            let (sender, receiver) = mpsc::unbounded_channel();
+            table.insert(key, sender);
+            ListenerKind::Memory(receiver)
+        } else {
+            let listener = UnixListener::bind(path).map_err(failed)?;
+            ListenerKind::Unix(listener, OwnPath(path.into()))
+        };
+        Ok(Listener {
+            address: Address::new(path, 0),
+            kind,
+        })
+    }
+
+    /// Connects to a socket in the file system of `host`. No link is between the two: a host is not cut off from itself.
+    ///
+    /// # Errors
+    /// Where there is no such socket, or nobody listens.
+    pub(crate) async fn dial_unix(&self, host: &str, path: &str) -> Result<Connection, NetError> {
+        let failed = |source| NetError::Unix {
+            path: path.to_owned(),
+            source,
+        };
+        let stream = if self.is_memory() {
+            let table = locked(&self.local);
+            let sender = table.get(&(host.to_owned(), path.to_owned()));
+            let sender = sender.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+            let (near, far) = tokio::io::duplex(PIPE_BYTES);
+            let refused = |_| failed(io::ErrorKind::ConnectionRefused.into());
+            sender.send(far).map_err(refused)?;
+            Stream::Memory(near)
+        } else {
+            Stream::Unix(UnixStream::connect(path).await.map_err(failed)?)
+        };
+        Ok(Connection::plain(stream))
+    }
+}
+
+/// The file of a socket, which goes with its listener.
+struct OwnPath(PathBuf);
+
+impl Drop for OwnPath {
+    fn drop(&mut self) {
+        // A file that somebody else has removed is gone as well.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 /// Takes connections.
 pub struct Listener {
     address: Address,
@@ -310,6 +446,7 @@ pub struct Listener {
 enum ListenerKind {
     Memory(mpsc::UnboundedReceiver<DuplexStream>),
     Tcp(TcpListener),
+    Unix(UnixListener, OwnPath),
 }
 
 impl Listener {
@@ -321,7 +458,7 @@ impl Listener {
     /// The bound socket, on TCP.
     pub fn socket(&self) -> Option<SocketAddr> {
         match &self.kind {
-            ListenerKind::Memory(_) => None,
+            ListenerKind::Memory(_) | ListenerKind::Unix(..) => None,
             ListenerKind::Tcp(listener) => listener.local_addr().ok(),
         }
     }
@@ -347,6 +484,13 @@ impl Listener {
                     source,
                 }),
             },
+            ListenerKind::Unix(listener, path) => match listener.accept().await {
+                Ok((stream, _)) => Ok(Connection::plain(Stream::Unix(stream))),
+                Err(source) => Err(NetError::Unix {
+                    path: path.0.display().to_string(),
+                    source,
+                }),
+            },
         }
     }
 }
@@ -362,6 +506,7 @@ pub struct Connection {
 enum Stream {
     Memory(DuplexStream),
     Tcp(TcpStream),
+    Unix(UnixStream),
     Tls(Box<TlsStream<Connection>>),
 }
 
@@ -445,6 +590,7 @@ impl AsyncRead for Connection {
                 std::task::ready!(Pin::new(stream).poll_read(context, buffer))?
             }
             Stream::Tcp(stream) => std::task::ready!(Pin::new(stream).poll_read(context, buffer))?,
+            Stream::Unix(stream) => std::task::ready!(Pin::new(stream).poll_read(context, buffer))?,
             Stream::Tls(stream) => std::task::ready!(Pin::new(stream).poll_read(context, buffer))?,
         }
         if let Some(gate) = &mut self.gate
@@ -468,6 +614,7 @@ impl AsyncWrite for Connection {
         match &mut self.stream {
             Stream::Memory(stream) => Pin::new(stream).poll_write(context, bytes),
             Stream::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+            Stream::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
             Stream::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
@@ -476,6 +623,7 @@ impl AsyncWrite for Connection {
         match &mut self.stream {
             Stream::Memory(stream) => Pin::new(stream).poll_flush(context),
             Stream::Tcp(stream) => Pin::new(stream).poll_flush(context),
+            Stream::Unix(stream) => Pin::new(stream).poll_flush(context),
             Stream::Tls(stream) => Pin::new(stream).poll_flush(context),
         }
     }
@@ -484,6 +632,7 @@ impl AsyncWrite for Connection {
         match &mut self.stream {
             Stream::Memory(stream) => Pin::new(stream).poll_shutdown(context),
             Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(context),
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }

@@ -2,14 +2,89 @@
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::net::{Address, Connection};
-use crate::proxy::ProxyUrl;
+use crate::host::Env;
+use crate::net::{Address, Connection, NetError, Route};
+use crate::proxy::{ProxyKind, ProxyOptions, ProxyUrl};
+use crate::tls::{TlsClient, TlsOptions};
 
 /// The longest answer to CONNECT.
 const HEAD_BYTES_MAX: usize = 16 << 10;
 
+/// The way to an HTTP server.
+pub struct HttpWay {
+    /// To the server, or to the proxy that takes requests for it.
+    pub connection: Connection,
+    /// Whether requests name the whole URL, for they are the proxy's to send on.
+    pub to_proxy: bool,
+    /// The `Proxy-Authorization` of such a request.
+    pub login: Option<String>,
+}
+
+impl Env {
+    /// Connects to the HTTP server at `address` by `route`, or through the proxy that `proxy` names for it, which is shown and trusts what `tls`
+    /// says. TLS with the server itself (`is_tls`) comes on top.
+    ///
+    /// # Errors
+    /// Where the server or the proxy cannot be reached, or the proxy does not lead to the server.
+    pub async fn dial_http(
+        &self,
+        address: &Address,
+        is_tls: bool,
+        route: Route,
+        proxy: &ProxyOptions,
+        tls: &TlsOptions,
+    ) -> Result<HttpWay, NetError> {
+        let failed = |reason: String| NetError::Io {
+            address: address.clone(),
+            source: std::io::Error::other(reason),
+        };
+        let is_virtual = self.is_virtual();
+        let variable = |name: &str| std::env::var(name).ok().filter(|_| !is_virtual);
+        let chosen = proxy.choose(is_tls, address, &variable);
+        let Some(chosen) = chosen.map_err(|error| failed(error.to_string()))? else {
+            return Ok(HttpWay {
+                connection: self.dial_by(address, route).await?,
+                to_proxy: false,
+                login: None,
+            });
+        };
+        let client = || TlsClient::new(self, tls, &["http/1.1"]).map_err(|it| it.to_string());
+        let headers = &proxy.connect_headers;
+        let connected = through(self, &chosen, headers, client, is_tls, address).await;
+        let to_proxy = !is_tls && chosen.kind != ProxyKind::Socks5;
+        Ok(HttpWay {
+            connection: connected.map_err(|it| failed(format!("proxy {chosen}: {it}")))?,
+            to_proxy,
+            login: chosen.authorization().filter(|_| to_proxy),
+        })
+    }
+}
+
+/// Connects to `address` through a proxy; `tls` is the client for one that is itself spoken to over TLS.
+pub(crate) async fn through(
+    env: &Env,
+    proxy: &ProxyUrl,
+    connect_headers: &[(String, String)],
+    tls: impl Fn() -> Result<TlsClient, String>,
+    is_tls: bool,
+    address: &Address,
+) -> Result<Connection, String> {
+    let dialled = env.dial(&proxy.address).await;
+    let mut connection = dialled.map_err(|error| error.to_string())?;
+    if proxy.kind == ProxyKind::Https {
+        let shaken = tls()?.connect(&proxy.address.host, connection).await;
+        (connection, _) = shaken.map_err(|error| error.to_string())?;
+    }
+    match (proxy.kind, is_tls) {
+        (ProxyKind::Socks5, _) => socks5(&mut connection, proxy, address).await?,
+        (_, true) => tunnel(&mut connection, proxy, address, connect_headers).await?,
+        (_, false) => return Ok(connection.with_proxy_behind()),
+    }
+    Ok(connection)
+}
+
 /// Opens a tunnel to `target` over a connection to an HTTP proxy.
-pub(crate) async fn tunnel(
+async fn tunnel(
     connection: &mut Connection,
     proxy: &ProxyUrl,
     target: &Address,
@@ -49,7 +124,7 @@ pub(crate) async fn tunnel(
 }
 
 /// Asks a SOCKS 5 proxy for a connection to `target`; the proxy resolves the name.
-pub(crate) async fn socks5(
+async fn socks5(
     connection: &mut Connection,
     proxy: &ProxyUrl,
     target: &Address,

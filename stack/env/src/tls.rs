@@ -122,6 +122,10 @@ pub struct TlsSession {
     pub chain: Vec<Certificate>,
     /// The SHA-256 of the server's own certificate, in hexadecimal digits.
     pub fingerprint: String,
+    /// Until when a way from the server's certificate to a trusted one is valid; none where nothing was verified.
+    pub verified_until: Option<Timestamp>,
+    /// The protocol that both sides chose (ALPN).
+    pub protocol: Option<String>,
 }
 
 /// The client's side of TLS, ready for any number of connections.
@@ -129,6 +133,8 @@ pub struct TlsSession {
 pub struct TlsClient {
     config: Arc<ClientConfig>,
     server_name: Option<String>,
+    /// Whom it trusts; none where it takes anything.
+    trusted: Option<Arc<Vec<CertificateDer<'static>>>>,
 }
 
 impl TlsClient {
@@ -144,8 +150,9 @@ impl TlsClient {
         )
         .with_protocol_versions(&versions(options)?)
         .map_err(|error| TlsError::Options(error.to_string()))?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier(options, provider)?);
+        .dangerous();
+        let (verifier, trusted) = verifier(options, provider)?;
+        let builder = builder.with_custom_certificate_verifier(verifier);
         let mut config = match (&options.cert, &options.key) {
             (None, None) => builder.with_no_client_auth(),
             (Some(cert), Some(key)) => builder
@@ -163,6 +170,7 @@ impl TlsClient {
         Ok(Self {
             config: Arc::new(config),
             server_name: options.server_name.clone(),
+            trusted: trusted.map(Arc::new),
         })
     }
 
@@ -182,7 +190,11 @@ impl TlsClient {
             .connect(server_name, connection)
             .await
             .map_err(|error| explain(host, &error))?;
-        let session = session(stream.get_ref().1);
+        let mut session = session(stream.get_ref().1);
+        session.verified_until = self
+            .trusted
+            .as_ref()
+            .and_then(|trusted| verified_until(&session.chain, trusted));
         Ok((Connection::over_tls(stream.into()), session))
     }
 }
@@ -249,21 +261,56 @@ fn versions(options: &TlsOptions) -> Result<Vec<&'static SupportedProtocolVersio
     Ok(spoken)
 }
 
-fn verifier(
-    options: &TlsOptions,
-    provider: Arc<CryptoProvider>,
-) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
+/// Who decides, and whom it trusts.
+type Verifier = (
+    Arc<dyn ServerCertVerifier>,
+    Option<Vec<CertificateDer<'static>>>,
+);
+
+fn verifier(options: &TlsOptions, provider: Arc<CryptoProvider>) -> Result<Verifier, TlsError> {
     if options.insecure_skip_verify {
-        return Ok(Arc::new(TakesAnything(provider)));
+        return Ok((Arc::new(TakesAnything(provider)), None));
     }
-    let (roots, trusted) = match &options.ca {
-        Some(ca) => roots_of(ca)?,
-        None => (system_roots()?, Vec::new()),
+    let (roots, known, trusted) = match &options.ca {
+        Some(ca) => {
+            let (roots, trusted) = roots_of(ca)?;
+            (roots, trusted.clone(), trusted)
+        }
+        None => {
+            let (roots, known) = system_roots()?;
+            (roots, known, Vec::new())
+        }
     };
     let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
         .build()
         .map_err(|error| TlsError::Options(error.to_string()))?;
-    Ok(Arc::new(TakesTrusted { inner, trusted }))
+    Ok((Arc::new(TakesTrusted { inner, trusted }), Some(known)))
+}
+
+/// The latest end of a way from the first of `chain` to one that is trusted; a way ends with the first of its certificates.
+fn verified_until(chain: &[Certificate], trusted: &[CertificateDer<'static>]) -> Option<Timestamp> {
+    let roots: Vec<Certificate> = trusted
+        .iter()
+        .filter_map(|it| Certificate::parse(it))
+        .collect();
+    let mut current = chain.first()?;
+    let mut until = current.not_after;
+    // Each step takes another certificate of the chain.
+    for _ in 0..chain.len() {
+        if roots.contains(current) {
+            return Some(until);
+        }
+        let ends = roots
+            .iter()
+            .filter(|root| root.subject == current.issuer)
+            .map(|root| root.not_after.min(until));
+        if let Some(end) = ends.max() {
+            return Some(end);
+        }
+        current = chain.iter().find(|it| it.subject == current.issuer)?;
+        until = until.min(current.not_after);
+    }
+    None
 }
 
 /// The authorities in a PEM text, and the same as they stand there.
@@ -280,12 +327,12 @@ fn roots_of(ca: &str) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), T
     Ok((roots, trusted))
 }
 
-fn system_roots() -> Result<RootCertStore, TlsError> {
+fn system_roots() -> Result<(RootCertStore, Vec<CertificateDer<'static>>), TlsError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
-    let (taken, _) = roots.add_parsable_certificates(found.certs);
+    let (taken, _) = roots.add_parsable_certificates(found.certs.iter().cloned());
     if taken > 0 {
-        return Ok(roots);
+        return Ok((roots, found.certs));
     }
     let reason = match found.errors.first() {
         Some(error) => error.to_string(),
@@ -335,6 +382,10 @@ fn session(state: &tokio_rustls::rustls::ClientConnection) -> TlsSession {
             .first()
             .map(|it| sha256(it))
             .unwrap_or_default(),
+        verified_until: None,
+        protocol: state
+            .alpn_protocol()
+            .map(|name| String::from_utf8_lossy(name).into_owned()),
     }
 }
 
