@@ -88,6 +88,23 @@ fn probes_tell_what_a_user_would_see() {
                 "web/bad",
                 &["probe_success 0", "probe_failed_due_to_regex 1"],
             ),
+            ("proxied", "http://web.example/health", &["probe_success 1"]),
+            ("posted", "web/echo", &["probe_success 1"]),
+            (
+                "posted_and_moved",
+                "web/to-echo",
+                &["probe_success 1", "probe_http_redirects 1"],
+            ),
+            (
+                "small",
+                "web/health",
+                &[
+                    "probe_success 0",
+                    "probe_http_status_code 200",
+                    "probe_http_uncompressed_body_length 4",
+                ],
+            ),
+            ("oauth", "web/health", &["probe_success 0"]),
             (
                 "json_ok",
                 "web/health",
@@ -301,6 +318,18 @@ fn a_partition_uses_up_the_limit_and_mistakes_are_told() {
         assert_eq!(
             (status, text.as_str()),
             (StatusCode::BAD_REQUEST, "Target parameter is missing\n")
+        );
+        let (_, text) = probe(&env, "oauth", "web&debug=true").await;
+        for part in [
+            "This exporter does not support oauth2",
+            "client_secret: <secret>",
+        ] {
+            assert!(text.contains(part), "{part:?} is missing in\n{text}");
+        }
+        let (_, text) = probe(&env, "posted", "web/echo&hostname=another.example").await;
+        assert_eq!(
+            text,
+            "host header defined both in module configuration (other.example) and with URL-parameter 'hostname' (another.example)\n"
         );
         let (_, text) = probe(&env, "dns_a_large", "dns&debug=true").await;
         for part in [

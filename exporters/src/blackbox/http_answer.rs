@@ -6,7 +6,7 @@ use bytes::Bytes;
 use flate2::read::{DeflateDecoder, MultiGzDecoder};
 use gameday_env::TlsSession;
 use http::{HeaderMap, StatusCode, Version, header};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use super::cel::Expression;
@@ -42,13 +42,13 @@ pub(super) struct Body {
     pub(super) bytes: Bytes,
     /// Why it is not the whole body.
     pub(super) problem: Option<String>,
-    /// Whether it is not compressed as the module wants it; then these are its raw bytes.
+    /// Why it is not compressed as the module wants it, if it is not.
     pub(super) undecodable: Option<String>,
 }
 
 impl Body {
     /// Reads a body.
-    pub(super) async fn read(settings: &HttpSettings, incoming: Incoming) -> Self {
+    pub(super) async fn read(settings: &HttpSettings, mut incoming: Incoming) -> Self {
         let limit = match settings.body_size_limit {
             0 => BODY_BYTES_MAX,
             limit => limit,
@@ -56,25 +56,19 @@ impl Body {
         let algorithm = settings.compression.to_ascii_lowercase();
         let is_plain = matches!(algorithm.as_str(), "" | "identity");
         let raw_limit = if is_plain { limit } else { BODY_BYTES_MAX };
-        let limited = usize::try_from(raw_limit).unwrap_or(usize::MAX);
-        let mut incoming = Limited::new(incoming, limited);
+        let room = usize::try_from(raw_limit).unwrap_or(usize::MAX);
         let mut raw = Vec::new();
         let mut problem = None;
         while let Some(frame) = incoming.frame().await {
-            match frame {
-                Ok(frame) => {
-                    if let Some(data) = frame.data_ref() {
-                        raw.extend_from_slice(data);
-                    }
-                }
-                Err(error) if error.is::<LengthLimitError>() => {
-                    problem = Some(format!(
-                        "http: request body too large, limit is {raw_limit}"
-                    ));
+            match frame.map(|it| it.into_data().unwrap_or_default()) {
+                Ok(data) if data.len() <= room - raw.len() => raw.extend_from_slice(&data),
+                Ok(data) => {
+                    raw.extend_from_slice(&data[..room - raw.len()]);
+                    problem = Some(too_large(raw_limit));
                     break;
                 }
                 Err(error) => {
-                    problem = Some(explain(error.as_ref()));
+                    problem = Some(explain(&error));
                     break;
                 }
             }
@@ -93,8 +87,9 @@ impl Body {
         let mut bytes = Vec::new();
         let read = match algorithm {
             "gzip" if !raw.starts_with(&[0x1f, 0x8b]) => {
+                // Whoever has looked for the header has read the body.
                 return Self {
-                    bytes: Bytes::copy_from_slice(raw),
+                    bytes: Bytes::new(),
                     problem,
                     undecodable: Some("gzip: invalid header".to_owned()),
                 };
@@ -110,7 +105,7 @@ impl Body {
         let mut problem = problem.or(decoding);
         if bytes.len() as u64 > limit {
             bytes.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-            problem = Some(format!("http: request body too large, limit is {limit}"));
+            problem = Some(too_large(limit));
         }
         Self {
             bytes: bytes.into(),
@@ -118,6 +113,10 @@ impl Body {
             undecodable: None,
         }
     }
+}
+
+fn too_large(limit: u64) -> String {
+    format!("http: request body too large, limit is {limit} bytes")
 }
 
 impl Answer {
@@ -354,7 +353,7 @@ mod tests {
         assert_eq!(read("gzip", &gzip, 600), (600, false, false));
         assert_eq!(read("deflate", &deflate, 600), (600, false, false));
         assert_eq!(read("gzip", &gzip, 599), (599, true, false));
-        assert_eq!(read("gzip", b"hello", 600), (5, false, true));
+        assert_eq!(read("gzip", b"hello", 600), (0, false, true));
         assert!(read("gzip", &gzip[..gzip.len() - 9], 600).1);
         assert!(read("deflate", b"\xff\xff", 600).1);
     }

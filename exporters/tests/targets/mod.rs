@@ -34,6 +34,24 @@ modules:
     http:
       fail_if_body_not_matches_regexp: ["status.*ok"]
       fail_if_header_matches: [{header: X-Bad, regexp: ".*", allow_missing: true}]
+  proxied:
+    prober: http
+    http:
+      proxy_url: http://me:it@proxy:3128
+      skip_resolve_phase_with_proxy: true
+      fail_if_body_not_matches_regexp: ["^http://web.example/health Basic bWU6aXQ=$"]
+  posted:
+    prober: http
+    http: {method: POST, body: hello, fail_if_body_not_matches_regexp: ["^POST 5 other.example$"], headers: {Host: other.example}}
+  posted_and_moved:
+    prober: http
+    http: {method: POST, body: hello, fail_if_body_not_matches_regexp: ["^GET 0 web$"]}
+  small:
+    prober: http
+    http: {body_size_limit: 4B}
+  oauth:
+    prober: http
+    http: {oauth2: {client_id: a, client_secret: b, token_url: "http://c"}}
   json_ok:
     prober: http
     http:
@@ -150,7 +168,22 @@ pub(crate) async fn start(env: &Env) {
         let clock = clock.clone();
         async move {
             clock.sleep(Duration::from_millis(30)).await;
+            let echo = |request: Request<Incoming>| async move {
+                let (method, host) = (request.method().clone(), request.headers()["host"].clone());
+                let sent = request
+                    .into_body()
+                    .collect()
+                    .await
+                    .expect("a body")
+                    .to_bytes();
+                format!("{method} {} {}", sent.len(), host.to_str().expect("ASCII"))
+            };
+            if request.uri().path() == "/echo" {
+                let body = Full::new(Bytes::from(echo(request).await));
+                return Ok(Response::new(body));
+            }
             let (status, header, body) = match request.uri().path() {
+                "/to-echo" => (301, ("location", "echo"), ""),
                 "/health" => (
                     200,
                     ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"),
@@ -171,6 +204,19 @@ pub(crate) async fn start(env: &Env) {
     serve(&env.on("web"), web, service, ServeOptions::default());
     start_tls(env).await;
     start_health(env).await;
+    let proxy = env.listen(&Address::new("proxy", 3128)).await;
+    let service = tower::service_fn(|request: Request<Incoming>| async move {
+        let login = request.headers()["proxy-authorization"].to_str();
+        let text = format!("{} {}", request.uri(), login.expect("ASCII"));
+        Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(text))))
+    });
+    let host = env.on("proxy");
+    serve(
+        &host,
+        proxy.expect("free"),
+        service,
+        ServeOptions::default(),
+    );
 
     let mut irc = env.listen(&Address::new("irc", 6667)).await.expect("free");
     env.on("irc").spawn(async move {
