@@ -17,14 +17,26 @@ const EDGES: &[(&str, &[&str])] = &[
     ("gameday-query", &["gameday-signal"]),
     ("gameday-template", &["gameday-signal"]),
     ("gameday-wire", &["gameday-signal"]),
+    ("gameday-disk", &["gameday-signal"]),
     ("gameday-env", &["gameday-signal"]),
     ("gameday-yaml", &["gameday-query", "gameday-signal"]),
-    ("gameday-metrics", &["gameday-query", "gameday-signal"]),
+    (
+        "gameday-metrics",
+        &["gameday-disk", "gameday-query", "gameday-signal"],
+    ),
     (
         "gameday-logs",
-        &["gameday-query", "gameday-signal", "gameday-template"],
+        &[
+            "gameday-disk",
+            "gameday-query",
+            "gameday-signal",
+            "gameday-template",
+        ],
     ),
-    ("gameday-traces", &["gameday-query", "gameday-signal"]),
+    (
+        "gameday-traces",
+        &["gameday-disk", "gameday-query", "gameday-signal"],
+    ),
     (
         "gameday-rules",
         &[
@@ -49,6 +61,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "gameday-alerts",
             "gameday-board",
+            "gameday-disk",
             "gameday-env",
             "gameday-logs",
             "gameday-metrics",

@@ -2,9 +2,8 @@
 //!
 //! The fuzz targets of cargo-fuzz call these, and so does the test `fuzz` of gameday-server, which needs no nightly compiler.
 
-use gameday_metrics::{
-    Engine, EngineConfig, LogFiles, MemoryFiles, ParseOptions, Store, StoreConfig, parse_with,
-};
+use gameday_disk::{Encoder, Files as _, MemoryFiles, frame};
+use gameday_metrics::{Engine, EngineConfig, ParseOptions, Store, StoreConfig, parse_with};
 use gameday_query::ParseError;
 use gameday_rules::{ExprChecker, Options, Rules, SourceFile};
 use gameday_server::config::PrometheusConfig;
@@ -155,14 +154,16 @@ pub(crate) fn template(data: &[u8]) {
     }
 }
 
-/// A log, a block or heads: once as the file, once as the content of a file whose checksum is right.
+/// A log, a block or heads: once as the file, once as a record of a file whose header and checksums are right.
 pub(crate) fn log_record(data: &[u8]) {
-    let mut framed = Vec::new();
-    framed.extend_from_slice(&(data.len() as u32).to_le_bytes());
-    framed.extend_from_slice(&crc32(data).to_le_bytes());
-    framed.extend_from_slice(data);
-    for bytes in [data, framed.as_slice()] {
-        for name in ["00000001.wal", "00000001.block", "00000001.heads"] {
+    for name in ["00000001.wal", "00000001.block", "00000001.heads"] {
+        let mut framed = Encoder::default();
+        if !name.ends_with("wal") {
+            // The format, and how new the content is.
+            frame::put(&mut framed, |out| out.0.extend([1, 0]));
+        }
+        frame::put(&mut framed, |out| out.0.extend_from_slice(data));
+        for bytes in [data, framed.0.as_slice()] {
             let mut files = MemoryFiles::default();
             if name.ends_with("block") {
                 // A block without its heads is one whose checkpoint was never finished.
@@ -175,13 +176,4 @@ pub(crate) fn log_record(data: &[u8]) {
             store.checkpoint().expect("memory can be written");
         }
     }
-}
-
-/// The checksum of the log (ISO 3309), bit by bit.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
-        })
-    })
 }

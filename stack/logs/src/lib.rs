@@ -33,7 +33,7 @@ pub use answer::{
     StreamResult, VectorSample, VolumeAggregation, check_rule, default_step, evaluate,
     query_instant, query_range,
 };
-pub use disk::{DiskConfig, DiskError, Recovery};
+pub use disk::{DiskConfig, Recovery};
 pub use entry::{Appended, Entry, PushStream, Rejection};
 pub use eval::QueryError;
 pub use label_set::LabelSet;

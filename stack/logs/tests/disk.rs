@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gameday_logs::{
-    Direction, DiskConfig, DiskError, Entry, Limits, QueryResult, RangeRequest, Recovery, Store,
-    query_range,
+    Direction, DiskConfig, Entry, Limits, QueryResult, RangeRequest, Recovery, Store, query_range,
 };
 use gameday_signal::{Labels, Timestamp};
 
@@ -288,16 +287,6 @@ fn names_of_a_stream_that_came_again_are_told_apart() {
     let (store, recovery) = folder.open(large());
     assert_eq!(recovery.repairs, Vec::<String>::new());
     assert_eq!(dump(&store), [before, after].concat());
-}
-
-#[test]
-fn a_folder_has_one_owner() {
-    let folder = Folder::new("locked");
-    let (store, _) = folder.open(large());
-    let second = Store::open(&folder.0, Limits::default(), large(), at(NOW));
-    assert!(matches!(second, Err(DiskError::Locked { .. })));
-    drop(store);
-    folder.open(large());
 }
 
 #[test]

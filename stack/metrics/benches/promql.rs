@@ -4,7 +4,8 @@
 
 use std::fs;
 
-use gameday_metrics::{Engine, EngineConfig, Expr, MemoryFiles, Store, StoreConfig, Value, parse};
+use gameday_disk::MemoryFiles;
+use gameday_metrics::{Engine, EngineConfig, Expr, Store, StoreConfig, Value, parse};
 use gameday_signal::Labels;
 
 fn main() {

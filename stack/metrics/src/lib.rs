@@ -9,8 +9,9 @@
 //! The entry points are [`Store::open`] (or [`Store::new`] for a store that lives in memory), [`Store::append`], [`parse`],
 //! [`Engine::instant`] and [`Engine::range`].
 //!
-//! Invariants: no clock, no threads: the caller says what time it is. Files are reached through [`LogFiles`] alone. A query never changes the store and holds a limited number
-//! of samples. The same store and the same query give the same answer, the same warnings included, in the same order.
+//! Invariants: no clock, no threads: the caller says what time it is. Files are reached through [`gameday_disk::Files`] alone. A query
+//! never changes the store and holds a limited number of samples. The same store and the same query give the same answer, the same
+//! warnings included, in the same order.
 
 mod engine;
 mod histogram;
@@ -23,7 +24,7 @@ pub use engine::{
     Value,
 };
 pub use histogram::{Bucket, CUSTOM_BUCKETS_SCHEMA, buckets, histogram_text};
-pub use log::{DiskFiles, LogError, LogFiles, MemoryFiles, Recovery};
+pub use log::Recovery;
 pub use promql::{
     Aggregate, AggregateOp, AtModifier, Binary, ClassicHistogram, DurationExpr, DurationValue,
     Expr, ExprKind, FUNCTIONS, Function, Modifiers, ParseOptions, SequenceValue, SeriesDescription,

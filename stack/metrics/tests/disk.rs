@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use gameday_metrics::{DiskFiles, Engine, Store, StoreConfig, Value};
+use gameday_disk::DiskFiles;
+use gameday_metrics::{Engine, Store, StoreConfig, Value};
 use gameday_signal::Labels;
 
 fn open(folder: &Path) -> Store {

@@ -2,12 +2,14 @@
 //! silences and notification log are a file that is replaced whole.
 
 use std::fs::{File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gameday_alerts::Alertmanager;
+use gameday_disk::{DiskError, DiskFiles, Files as _};
 use gameday_logs::Store as LogStore;
-use gameday_metrics::{DiskFiles, Store, StoreConfig};
+use gameday_metrics::{Store, StoreConfig};
 use gameday_signal::Timestamp;
 use gameday_traces::{DiskConfig, Limits, TraceStore};
 
@@ -87,17 +89,14 @@ impl DataFolder {
         &self,
         config: StoreConfig,
         out: &mut Vec<String>,
-    ) -> Result<Store, String> {
-        let folder = self.path.join("metrics");
-        let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", folder.display());
-        let files = DiskFiles::new(folder.clone()).map_err(|error| failed(&error))?;
-        let (store, recovery) =
-            Store::open(config, Box::new(files)).map_err(|error| failed(&error))?;
+    ) -> Result<Store, DiskError> {
+        let files = DiskFiles::new(self.path.join("metrics"))?;
+        let (store, recovery) = Store::open(config, Box::new(files))?;
         out.push(format!(
             "metrics: {} series and {} samples read",
             recovery.series, recovery.samples
         ));
-        out.extend(recovery.repairs);
+        tell_repairs("metrics", recovery.repairs, out);
         Ok(store)
     }
 
@@ -109,48 +108,36 @@ impl DataFolder {
         &self,
         now: Timestamp,
         out: &mut Vec<String>,
-    ) -> Result<LogStore, String> {
-        let folder = self.path.join("logs");
+    ) -> Result<LogStore, DiskError> {
         let limits = gameday_logs::Limits {
             retention: Some(RETENTION),
             store_bytes_max: Some(LOG_BYTES_MAX),
             ..gameday_logs::Limits::default()
         };
         let config = gameday_logs::DiskConfig::default();
-        let (store, recovery) =
-            LogStore::open(&folder, limits, config, now).map_err(|error| error.to_string())?;
+        let (store, recovery) = LogStore::open(&self.path.join("logs"), limits, config, now)?;
         out.push(format!(
             "logs: {} streams and {} lines read",
             recovery.streams, recovery.lines
         ));
-        out.extend(recovery.repairs);
+        tell_repairs("logs", recovery.repairs, out);
         Ok(store)
     }
 
     /// Opens the trace store below it, with what there is to tell about it.
     ///
     /// # Errors
-    /// Where a file cannot be read.
+    /// Where a file cannot be read or repaired.
     pub(crate) fn open_traces(
         &self,
         now: Timestamp,
         out: &mut Vec<String>,
-    ) -> Result<TraceStore, String> {
+    ) -> Result<TraceStore, DiskError> {
         let folder = self.path.join("traces");
-        let opened = std::fs::create_dir_all(&folder)
-            .map_err(|error| error.to_string())
-            .and_then(|()| {
-                TraceStore::open(&folder, Limits::default(), DiskConfig::default(), now)
-                    .map_err(|error| error.to_string())
-            });
-        let (store, replay) = opened.map_err(|error| format!("{}: {error}", folder.display()))?;
+        let (store, replay) =
+            TraceStore::open(&folder, Limits::default(), DiskConfig::default(), now)?;
         out.push(format!("traces: {} spans read", replay.spans));
-        for (file, bytes) in replay.damaged {
-            out.push(format!(
-                "{}: {bytes} bytes could not be read and were dropped",
-                file.display()
-            ));
-        }
+        tell_repairs("traces", replay.repairs, out);
         Ok(store)
     }
 
@@ -165,16 +152,14 @@ impl DataFolder {
         out: &mut Vec<String>,
     ) -> Result<(), String> {
         let path = self.path.join(ALERTS_FILE);
-        if !path.is_file() {
-            return Ok(());
-        }
-        let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-        let bytes = std::fs::read(&path).map_err(|error| failed(&error))?;
-        out.extend(
-            alerts
+        let restored = match std::fs::read(&path) {
+            Ok(bytes) => alerts
                 .restore(&bytes, now)
-                .map_err(|error| failed(&error))?,
-        );
+                .map_err(|error| error.to_string()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => Err(error.to_string()),
+        };
+        out.extend(restored.map_err(|error| format!("{}: {error}", path.display()))?);
         Ok(())
     }
 
@@ -183,10 +168,18 @@ impl DataFolder {
     /// # Errors
     /// Where the file cannot be written.
     pub(crate) fn save_alerts(&self, snapshot: &[u8]) -> Result<(), String> {
-        let path: PathBuf = self.path.join(ALERTS_FILE);
-        let fresh = self.path.join(format!("{ALERTS_FILE}.new"));
-        std::fs::write(&fresh, snapshot)
-            .and_then(|()| std::fs::rename(&fresh, &path))
-            .map_err(|error| format!("{}: {error}", path.display()))
+        let mut files = DiskFiles::new(&self.path).map_err(|error| error.to_string())?;
+        files
+            .write(ALERTS_FILE, snapshot)
+            .map_err(|error| format!("{}: {error}", files.place(ALERTS_FILE).display()))
     }
+}
+
+/// What was damaged in a folder below the data directory.
+fn tell_repairs(folder: &str, repairs: Vec<String>, out: &mut Vec<String>) {
+    out.extend(
+        repairs
+            .into_iter()
+            .map(|repair| format!("{folder}/{repair}")),
+    );
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gameday_alerts::{Alertmanager, Options as AlertOptions};
+use gameday_disk::DiskError;
 use gameday_env::{Address, Env, NetError, ServeOptions, serve, serve_http2};
 use gameday_logs::Store as LogStore;
 use gameday_metrics::{Engine, EngineConfig, Store};
@@ -360,16 +361,13 @@ fn engines(
     let (metrics, logs, traces) = match data {
         Some(folder) => {
             let now = env.now();
+            let failed = |error: DiskError| StackError::Data(error.to_string());
             let config = store_config(&prometheus.storage, true);
-            let metrics = folder
-                .open_metrics(config, &mut told)
-                .map_err(StackError::Data)?;
+            let metrics = folder.open_metrics(config, &mut told).map_err(failed)?;
             // The first line says what was read.
             repairs = told.len().saturating_sub(1);
-            let logs = folder.open_logs(now, &mut told).map_err(StackError::Data)?;
-            let traces = folder
-                .open_traces(now, &mut told)
-                .map_err(StackError::Data)?;
+            let logs = folder.open_logs(now, &mut told).map_err(failed)?;
+            let traces = folder.open_traces(now, &mut told).map_err(failed)?;
             folder
                 .restore_alerts(&mut alerts, now, &mut told)
                 .map_err(StackError::Data)?;

@@ -289,6 +289,8 @@ const TARGETS: &[Target] = &[
         run: metrics::log_record,
         seeds: &[
             "\u{1}\u{0}\u{1}\u{8}__name__\u{1}a\u{2}\u{0}\u{2}\0\0\0\0\0\0\0\0\u{2}\u{0}\u{4}\0\0\0\0\0\0\0\0",
+            // A series of a block or of heads: labels, then nothing of either kind.
+            "\u{1}\u{8}__name__\u{1}a\u{0}\u{0}\u{0}\u{0}",
             "\u{1}\u{1}\u{1}\u{8}__name__\u{1}h\u{3}\u{1}\u{2}\u{0}\u{0}\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\u{1}\u{2}\u{1}\u{1}\0\0\0\0\0\0\0\0",
         ],
         pieces: &[

@@ -42,7 +42,7 @@ mod waterfall;
 pub use attributes_processor::{
     AttributeAction, AttributesProcessor, SpanMatch, ValueType, apply as apply_attribute_actions,
 };
-pub use disk::{DiskConfig, DiskError, ReplayReport};
+pub use disk::{DiskConfig, ReplayReport};
 pub use generator::{
     Generator, GeneratorConfig, GeneratorStats, MetricDescription, MetricPoint, ServiceGraphConfig,
     ServiceGraphStats, SpanMetricsConfig,

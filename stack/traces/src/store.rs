@@ -10,9 +10,10 @@ mod trace_table;
 use std::path::Path;
 use std::sync::Arc;
 
+use gameday_disk::DiskError;
 use gameday_signal::{Resource, Scope, Span, Timestamp, TraceId};
 
-use crate::disk::{DiskConfig, DiskError, DiskLog, ReplayReport, last_end};
+use crate::disk::{DiskConfig, DiskLog, ReplayReport, last_end};
 use crate::limits::{AppendReport, Limits, Refusal};
 use crate::trace::Trace;
 
@@ -96,7 +97,7 @@ impl TraceStore {
     /// A store that keeps what it takes in `folder`, with what is there already. The folder belongs to one store at a time.
     ///
     /// # Errors
-    /// Where the folder cannot be read or written, or another process uses it. Damage is no error: what can be read is kept, and the
+    /// Where the folder cannot be read or written. Damage is no error: what can be read is kept, and the
     /// report says what could not.
     pub fn open(
         folder: &Path,

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use common::{at, shop, span, trace_id};
-use gameday_traces::{DiskConfig, DiskError, Limits, Refusal, TraceStore};
+use gameday_traces::{DiskConfig, Limits, Refusal, TraceStore};
 
 /// A folder of its own for each test, removed at its end.
 struct Folder(PathBuf);
@@ -56,7 +56,7 @@ fn what_was_acknowledged_is_there_again() {
             replay.files,
             replay.spans,
             replay.left_out,
-            replay.damaged.len()
+            replay.repairs.len()
         ),
         (1, 9, 0, 0)
     );
@@ -84,7 +84,7 @@ fn a_torn_end_costs_nothing_else() {
         fs::write(&path, &bytes[..length]).unwrap();
         let (store, replay) = folder.open(DiskConfig::default());
         assert_eq!(
-            (replay.spans, replay.damaged.len()),
+            (replay.spans, replay.repairs.len()),
             (1, usize::from(length > whole as usize)),
             "{length}"
         );
@@ -94,18 +94,20 @@ fn a_torn_end_costs_nothing_else() {
     *flipped.last_mut().unwrap() ^= 1;
     fs::write(&path, &flipped).unwrap();
     let (_, replay) = folder.open(DiskConfig::default());
-    assert_eq!(
-        (replay.spans, replay.damaged.clone()),
-        (1, vec![(path, bytes.len() as u64 - whole)])
+    let lost = bytes.len() as u64 - whole;
+    let told = format!(
+        "00000001.log:{whole}: the log has a record with a wrong checksum, {lost} bytes dropped"
     );
-}
-
-#[test]
-fn a_folder_belongs_to_one_store() {
-    let folder = Folder::new("lock");
-    let (_store, _) = folder.open(DiskConfig::default());
-    let second = TraceStore::open(&folder.0, Limits::default(), DiskConfig::default(), at(0));
-    assert!(matches!(second, Err(DiskError::Locked { .. })));
+    assert_eq!((replay.spans, replay.repairs), (1, vec![told]));
+    // What was cut is told once, and costs no other file.
+    let (mut store, replay) = folder.open(DiskConfig::default());
+    assert_eq!((replay.spans, replay.repairs.len()), (1, 0));
+    store.append(vec![span(3, 1, 0, "a", "x", 0, 1)], at(60_000));
+    drop(store);
+    fs::write(&path, &flipped).unwrap();
+    let (store, replay) = folder.open(DiskConfig::default());
+    assert_eq!((replay.spans, replay.repairs.len()), (2, 1));
+    assert!(store.get(trace_id(3)).is_some());
 }
 
 #[test]
@@ -151,7 +153,10 @@ fn a_disk_that_refuses_is_said() {
         "{report:?}"
     );
     assert!(
-        report.message().unwrap().contains("cannot make the file"),
+        report
+            .message()
+            .unwrap()
+            .contains("00000001.log: cannot write"),
         "{report:?}"
     );
     assert_eq!(store.stats().spans, 0);

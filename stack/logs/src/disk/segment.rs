@@ -1,15 +1,12 @@
 //! Segments and heads: streams to bytes and back, a record a stream.
 
+use gameday_disk::{Decoder, Encoder, frame};
 use gameday_signal::Labels;
 
-use super::frame::{put_frame, split_frames};
-use super::record::{get_labels, put_labels};
 use crate::store::Stream;
 use crate::store::block::{Block, Lines};
-use crate::store::codec::{Codec, Packed, Reader, put_bytes, put_varint, zigzag};
+use crate::store::codec::{Codec, Packed};
 
-/// The first byte of segments and heads; another one is another format.
-const VERSION: u8 = 1;
 /// A block that claims to be larger is damaged.
 const RAW_BYTES_MAX: u64 = 1 << 30;
 
@@ -29,165 +26,117 @@ pub(crate) struct SavedStream {
 
 /// The blocks that stand in no segment yet, and the time of the newest line; nothing where there are none.
 pub(crate) fn write_segment<'s>(streams: impl Iterator<Item = &'s Stream>) -> (Vec<u8>, i64) {
-    let (mut body, mut max_ts, mut record) = (Vec::new(), i64::MIN, Vec::new());
+    let (mut segment, mut max_ts, mut raw) = (Encoder::default(), i64::MIN, Vec::new());
+    let mut small = |packed: &Packed| {
+        // A damaged block is written as it is: reading it fails then as it does now.
+        if packed.codec != Codec::Deflate && packed.unpack_into(&mut raw) {
+            Packed::small(&raw)
+        } else {
+            packed.clone()
+        }
+    };
     for stream in streams {
         let blocks: Vec<&Block> = stream.blocks.iter().filter(|block| !block.saved).collect();
         if blocks.is_empty() {
             continue;
         }
-        record.clear();
-        put_stream(&mut record, stream, blocks.len());
-        let mut raw = Vec::new();
-        for block in blocks {
-            max_ts = max_ts.max(block.max_ts);
-            let mut small = |packed: &Packed| {
-                // A damaged block is written as it is: reading it fails then as it does now.
-                if packed.codec != Codec::Deflate && packed.unpack_into(&mut raw) {
-                    Packed::small(&raw)
-                } else {
-                    packed.clone()
-                }
-            };
-            let (text, metadata) = (small(&block.text), small(&block.metadata));
-            put_block(&mut record, block, &text, &metadata);
-        }
-        put_frame(&mut body, &record);
+        frame::put(&mut segment, |out| {
+            put_stream(out, stream, blocks.len());
+            for block in blocks {
+                max_ts = max_ts.max(block.max_ts);
+                let (text, metadata) = (small(&block.text), small(&block.metadata));
+                put_block(out, block, &text, &metadata);
+            }
+        });
     }
-    if body.is_empty() {
-        return (body, max_ts);
-    }
-    let mut header = vec![VERSION];
-    put_varint(&mut header, zigzag(max_ts));
-    let mut out = Vec::with_capacity(body.len() + 32);
-    put_frame(&mut out, &header);
-    out.extend_from_slice(&body);
-    (out, max_ts)
+    (segment.0, max_ts)
 }
 
 /// The head of every stream.
 pub(crate) fn write_heads<'s>(streams: impl Iterator<Item = &'s Stream>) -> Vec<u8> {
-    let (mut out, mut record, mut scratch) = (Vec::new(), Vec::new(), Lines::default());
-    put_frame(&mut out, &[VERSION]);
+    let (mut heads, mut scratch) = (Encoder::default(), Lines::default());
     for stream in streams {
-        record.clear();
-        let has_head = stream.head.len() > 0;
-        put_stream(&mut record, stream, usize::from(has_head));
-        if has_head {
-            let block = Block::seal(&stream.head, &stream.head_order, &mut scratch);
-            put_block(&mut record, &block, &block.text, &block.metadata);
-        }
-        let (sealed_ts, lines) = &stream.sealed_end;
-        put_varint(&mut record, zigzag(*sealed_ts));
-        put_varint(&mut record, lines.len() as u64);
-        for (line, metadata) in lines {
-            put_bytes(&mut record, line.as_bytes());
-            put_bytes(&mut record, metadata);
-        }
-        put_frame(&mut out, &record);
-    }
-    out
-}
-
-/// Hands the streams of a segment to `visit`, up to the first bad record. Returns the time of the newest line as far as it is
-/// known, and where and how the file is damaged.
-pub(crate) fn read_segment(
-    bytes: &[u8],
-    mut visit: impl FnMut(SavedStream),
-) -> (i64, Option<(usize, &'static str)>) {
-    let (records, good, reason) = split_frames(bytes);
-    let mut damage = reason.map(|reason| (good, reason));
-    let mut max_ts = i64::MIN;
-    let mut streams = records.iter();
-    let header = streams.next().and_then(|header| {
-        let mut reader = Reader(header);
-        (reader.byte()? == VERSION).then(|| reader.signed())?
-    });
-    match header {
-        Some(time) => max_ts = time,
-        None => return (max_ts, damage.or(Some((0, "is of another format")))),
-    }
-    for record in streams {
-        match get_stream(&mut Reader(record)) {
-            Some(stream) => visit(stream),
-            None => damage = damage.or(Some((0, "has a stream of another format"))),
-        }
-    }
-    (max_ts, damage)
-}
-
-/// As [`read_segment`], for heads.
-pub(crate) fn read_heads(
-    bytes: &[u8],
-    mut visit: impl FnMut(SavedStream),
-) -> Option<(usize, &'static str)> {
-    let (records, good, reason) = split_frames(bytes);
-    let mut damage = reason.map(|reason| (good, reason));
-    let mut streams = records.iter();
-    if streams.next() != Some(&[VERSION].as_slice()) {
-        return damage.or(Some((0, "is of another format")));
-    }
-    for record in streams {
-        let mut reader = Reader(record);
-        let stream = get_stream(&mut reader).and_then(|mut stream| {
-            stream.sealed_end.0 = reader.signed()?;
-            for _ in 0..reader.length()? {
-                let line = reader.text()?.to_owned();
-                stream.sealed_end.1.push((line, reader.bytes()?.to_vec()));
+        frame::put(&mut heads, |out| {
+            let has_head = stream.head.len() > 0;
+            put_stream(out, stream, usize::from(has_head));
+            if has_head {
+                let block = Block::seal(&stream.head, &stream.head_order, &mut scratch);
+                put_block(out, &block, &block.text, &block.metadata);
             }
-            Some(stream)
+            let (sealed_ts, lines) = &stream.sealed_end;
+            out.signed(*sealed_ts);
+            out.unsigned(lines.len() as u64);
+            for (line, metadata) in lines {
+                out.text(line);
+                out.bytes(metadata);
+            }
         });
-        match stream {
-            Some(stream) => visit(stream),
-            None => damage = damage.or(Some((0, "has a stream of another format"))),
-        }
     }
-    damage
+    heads.0
 }
 
-fn put_stream(out: &mut Vec<u8>, stream: &Stream, blocks: usize) {
-    put_labels(out, &stream.labels);
+/// A stream of a segment; none where the record makes no sense.
+pub(crate) fn read_segment(record: &[u8]) -> Option<SavedStream> {
+    get_stream(&mut Decoder(record))
+}
+
+/// A stream of a heads file; none where the record makes no sense.
+pub(crate) fn read_head(record: &[u8]) -> Option<SavedStream> {
+    let mut from = Decoder(record);
+    let mut stream = get_stream(&mut from)?;
+    stream.sealed_end.0 = from.signed()?;
+    for _ in 0..from.length(2)? {
+        let line = from.text()?.to_owned();
+        stream.sealed_end.1.push((line, from.bytes()?.to_vec()));
+    }
+    Some(stream)
+}
+
+fn put_stream(out: &mut Encoder, stream: &Stream, blocks: usize) {
+    out.labels(&stream.labels);
     let names = stream.names.as_slice();
-    put_varint(out, names.len() as u64);
+    out.unsigned(names.len() as u64);
     for name in names {
-        put_bytes(out, name.as_bytes());
+        out.text(name);
     }
-    put_varint(out, zigzag(stream.newest_ts));
-    put_varint(out, blocks as u64);
+    out.signed(stream.newest_ts);
+    out.unsigned(blocks as u64);
 }
 
-fn get_stream(reader: &mut Reader<'_>) -> Option<SavedStream> {
-    let labels = get_labels(reader)?;
-    let count = reader.length()?;
-    let names: Option<Vec<Box<str>>> = (0..count).map(|_| reader.text().map(Box::from)).collect();
-    let newest_ts = reader.signed()?;
-    let count = reader.length()?;
-    let blocks: Option<Vec<Block>> = (0..count).map(|_| get_block(reader)).collect();
+fn get_stream(from: &mut Decoder<'_>) -> Option<SavedStream> {
+    let labels = from.labels()?;
+    let count = from.length(1)?;
+    let names: Option<Vec<Box<str>>> = (0..count).map(|_| from.text().map(Box::from)).collect();
+    let names = names?;
+    let newest_ts = from.signed()?;
+    let count = from.length(3)?;
+    let blocks: Option<Vec<Block>> = (0..count).map(|_| get_block(from)).collect();
     Some(SavedStream {
         labels,
-        names: names?,
+        names,
         newest_ts,
         blocks: blocks?,
         sealed_end: (i64::MIN, Vec::new()),
     })
 }
 
-fn put_block(out: &mut Vec<u8>, block: &Block, text: &Packed, metadata: &Packed) {
-    put_varint(out, zigzag(block.min_ts));
-    put_varint(out, zigzag(block.max_ts));
-    put_varint(out, u64::from(block.count));
+fn put_block(out: &mut Encoder, block: &Block, text: &Packed, metadata: &Packed) {
+    out.signed(block.min_ts);
+    out.signed(block.max_ts);
+    out.unsigned(u64::from(block.count));
     put_packed(out, &Packed::small(&block.columns));
     put_packed(out, text);
     put_packed(out, metadata);
 }
 
-fn get_block(reader: &mut Reader<'_>) -> Option<Block> {
-    let (min_ts, max_ts) = (reader.signed()?, reader.signed()?);
-    let count = reader.small()?;
+fn get_block(from: &mut Decoder<'_>) -> Option<Block> {
+    let (min_ts, max_ts) = (from.signed()?, from.signed()?);
+    let count = from.small()?;
     let mut columns = Vec::new();
-    if !get_packed(reader)?.unpack_into(&mut columns) {
+    if !get_packed(from)?.unpack_into(&mut columns) {
         return None;
     }
-    let (text, metadata) = (get_packed(reader)?, get_packed(reader)?);
+    let (text, metadata) = (get_packed(from)?, get_packed(from)?);
     Some(Block {
         min_ts,
         max_ts,
@@ -201,18 +150,18 @@ fn get_block(reader: &mut Reader<'_>) -> Option<Block> {
     })
 }
 
-fn put_packed(out: &mut Vec<u8>, packed: &Packed) {
-    out.push(packed.codec.number());
-    put_varint(out, packed.raw_len as u64);
-    put_bytes(out, &packed.bytes);
+fn put_packed(out: &mut Encoder, packed: &Packed) {
+    out.byte(packed.codec.number());
+    out.unsigned(packed.raw_len as u64);
+    out.bytes(&packed.bytes);
 }
 
-fn get_packed(reader: &mut Reader<'_>) -> Option<Packed> {
-    let codec = Codec::of_number(reader.byte()?)?;
-    let raw_len = reader.unsigned().filter(|bytes| *bytes <= RAW_BYTES_MAX)?;
+fn get_packed(from: &mut Decoder<'_>) -> Option<Packed> {
+    let codec = Codec::of_number(from.byte()?)?;
+    let raw_len = from.unsigned().filter(|bytes| *bytes <= RAW_BYTES_MAX)?;
     Some(Packed {
         codec,
         raw_len: usize::try_from(raw_len).ok()?,
-        bytes: reader.bytes()?.into(),
+        bytes: from.bytes()?.into(),
     })
 }

@@ -364,7 +364,7 @@ impl Store {
             streams: self.streams.len() as u64,
             lines_received: self.lines_received,
             bytes_received: self.bytes_received,
-            disk_bytes: self.disk.as_ref().map_or(0, DiskLog::bytes),
+            disk_bytes: self.disk.as_ref().map_or(0, |disk| disk.log.bytes()),
             ..StoreStats::default()
         };
         for stream in self.streams.values() {

@@ -1,6 +1,9 @@
 //! A run of lines of one stream: the growing head and the sealed, compressed blocks.
 
-use super::codec::{Packed, get_varint, put_varint, unzigzag, zigzag};
+use gameday_disk::Decoder;
+use gameday_disk::codec::{put_signed, put_unsigned};
+
+use super::codec::Packed;
 
 /// Lines next to each other in one text, with their times and metadata; the common form of the head and of an unpacked block.
 #[derive(Clone, Debug, Default)]
@@ -136,13 +139,13 @@ impl Block {
         let (mut before_ts, mut before_end, mut before_metadata) = (0i64, 0, 0);
         for index in 0..ordered.len() {
             let timestamp = ordered.timestamps[index];
-            put_varint(&mut columns, zigzag(timestamp.wrapping_sub(before_ts)));
+            put_signed(&mut columns, timestamp.wrapping_sub(before_ts));
             before_ts = timestamp;
-            put_varint(&mut columns, u64::from(ordered.ends[index] - before_end));
+            put_unsigned(&mut columns, u64::from(ordered.ends[index] - before_end));
             before_end = ordered.ends[index];
             if has_metadata {
                 let end = ordered.metadata_ends[index];
-                put_varint(&mut columns, u64::from(end - before_metadata));
+                put_unsigned(&mut columns, u64::from(end - before_metadata));
                 before_metadata = end;
             }
         }
@@ -183,20 +186,18 @@ impl Block {
     }
 
     fn unpack_columns(&self, has_metadata: bool, needs: Needs, out: &mut Lines) -> bool {
-        let (mut at, mut timestamp, mut end, mut metadata_end) = (0, 0i64, 0u32, 0u32);
+        let mut columns = Decoder(&self.columns);
+        let (mut timestamp, mut end, mut metadata_end) = (0i64, 0u32, 0u32);
         for _ in 0..self.count {
-            let (Some(delta), Some(length)) = (
-                get_varint(&self.columns, &mut at),
-                get_varint(&self.columns, &mut at),
-            ) else {
+            let (Some(delta), Some(length)) = (columns.signed(), columns.unsigned()) else {
                 return false;
             };
-            timestamp = timestamp.wrapping_add(unzigzag(delta));
+            timestamp = timestamp.wrapping_add(delta);
             end = end.saturating_add(length as u32);
             out.timestamps.push(timestamp);
             out.ends.push(end);
             if has_metadata {
-                let Some(length) = get_varint(&self.columns, &mut at) else {
+                let Some(length) = columns.unsigned() else {
                     return false;
                 };
                 metadata_end = metadata_end.saturating_add(length as u32);

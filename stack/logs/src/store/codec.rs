@@ -1,95 +1,6 @@
-//! Variable-length integers and the compression of sealed blocks.
+//! The compression of sealed blocks.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
-
-/// Appends `value` in LEB128, seven bits a byte, the lowest first.
-pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-/// Reads a LEB128 integer at `*at` and moves `*at` behind it; none where the bytes end too early or hold more than 64 bits.
-pub(crate) fn get_varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
-    let mut value = 0u64;
-    for shift in (0..64).step_by(7) {
-        let byte = *bytes.get(*at)?;
-        *at += 1;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
-}
-
-/// Small for small numbers of either sign.
-pub(crate) fn zigzag(value: i64) -> u64 {
-    ((value << 1) ^ (value >> 63)) as u64
-}
-
-/// The inverse of [`zigzag`].
-pub(crate) fn unzigzag(value: u64) -> i64 {
-    (value >> 1) as i64 ^ -((value & 1) as i64)
-}
-
-/// Appends `bytes` behind their length.
-pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    put_varint(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
-
-/// Reads what was written, in the same order; none where the bytes end or make no sense.
-#[derive(Clone, Debug)]
-pub(crate) struct Reader<'b>(pub(crate) &'b [u8]);
-
-impl<'b> Reader<'b> {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(crate) fn take(&mut self, count: usize) -> Option<&'b [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    pub(crate) fn byte(&mut self) -> Option<u8> {
-        self.take(1).map(|bytes| bytes[0])
-    }
-
-    pub(crate) fn unsigned(&mut self) -> Option<u64> {
-        let mut at = 0;
-        let value = get_varint(self.0, &mut at)?;
-        self.0 = &self.0[at..];
-        Some(value)
-    }
-
-    pub(crate) fn signed(&mut self) -> Option<i64> {
-        self.unsigned().map(unzigzag)
-    }
-
-    pub(crate) fn small(&mut self) -> Option<u32> {
-        u32::try_from(self.unsigned()?).ok()
-    }
-
-    /// A number of things of at least one byte each, which the rest of the bytes can hold.
-    pub(crate) fn length(&mut self) -> Option<usize> {
-        let length = usize::try_from(self.unsigned()?).ok()?;
-        (length <= self.0.len()).then_some(length)
-    }
-
-    pub(crate) fn bytes(&mut self) -> Option<&'b [u8]> {
-        let length = self.length()?;
-        self.take(length)
-    }
-
-    pub(crate) fn text(&mut self) -> Option<&'b str> {
-        std::str::from_utf8(self.bytes()?).ok()
-    }
-}
 
 /// How the bytes of a [`Packed`] are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,21 +108,6 @@ impl Packed {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn varints_and_zigzag_round_trip() {
-        for value in [0, 1, 127, 128, 300, u64::MAX] {
-            let mut bytes = Vec::new();
-            put_varint(&mut bytes, value);
-            let mut at = 0;
-            assert_eq!(get_varint(&bytes, &mut at), Some(value));
-            assert_eq!(at, bytes.len());
-            assert_eq!(get_varint(&bytes[..bytes.len() - 1], &mut 0), None);
-        }
-        for value in [0, -1, 1, i64::MIN, i64::MAX] {
-            assert_eq!(unzigzag(zigzag(value)), value);
-        }
-    }
 
     #[test]
     fn what_is_packed_comes_back() {

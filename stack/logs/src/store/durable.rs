@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use gameday_disk::{DiskError, Part};
 use gameday_signal::{Labels, Timestamp};
 
 use super::append::Store;
@@ -11,15 +12,15 @@ use super::metadata;
 use super::stream::Stream;
 use crate::Limits;
 use crate::disk::{
-    Content, DiskConfig, DiskError, DiskLog, Recovery, ReplayedEntry, SavedStream, read_batch,
-    read_heads, read_segment, write_heads, write_segment,
+    DiskConfig, DiskLog, Recovery, ReplayedEntry, SavedStream, read_batch, read_head, read_segment,
+    write_heads, write_segment,
 };
 
 impl Store {
     /// A store that keeps what it takes in `folder`, with what is there already. The folder belongs to one store at a time.
     ///
     /// # Errors
-    /// Where the folder cannot be read or written, or another process uses it. Damage is no error: what can be read is kept, and
+    /// Where the folder cannot be read or written. Damage is no error: what can be read is kept, and
     /// [`Recovery::repairs`] tells line by line what could not.
     pub fn open(
         folder: &Path,
@@ -27,9 +28,18 @@ impl Store {
         config: DiskConfig,
         now: Timestamp,
     ) -> Result<(Self, Recovery), DiskError> {
-        let (log, content) = DiskLog::open(folder, config)?;
         let mut store = Self::new(limits);
-        let repairs = store.restore(&content, log)?;
+        let mut known = BTreeMap::new();
+        let (log, repairs) = DiskLog::open(folder, config, &mut |part, record| match part {
+            Part::Block => read_segment(record)
+                .map(|saved| store.restore_blocks(saved))
+                .is_some(),
+            Part::Heads => read_head(record)
+                .map(|saved| store.restore_head(saved))
+                .is_some(),
+            Part::Batch => read_batch(record, |record| store.replay(record, &mut known)),
+        })?;
+        store.disk = Some(log);
         store.maintain(now)?;
         let stats = store.stats();
         let recovery = Recovery {
@@ -50,7 +60,7 @@ impl Store {
             return Ok(());
         };
         disk.commit()?;
-        if disk.wal_bytes() < disk.config.wal_bytes {
+        if disk.log.log_bytes() < disk.config.wal_bytes {
             return Ok(());
         }
         // Heads are written anew each time: many small streams wait for longer, so that this stays a fraction of what comes in.
@@ -59,7 +69,7 @@ impl Store {
             .values()
             .map(|stream| stream.head.bytes())
             .sum();
-        if disk.wal_bytes() < heads as u64 / 2 {
+        if disk.log.log_bytes() < heads as u64 / 2 {
             return Ok(());
         }
         self.checkpoint()
@@ -98,52 +108,19 @@ impl Store {
             return Ok(dropped);
         };
         if let Some(retention) = retention {
-            disk.remove_before((now - retention).as_nanos())?;
+            disk.log.remove_before((now - retention).as_nanos())?;
         }
-        while let Some(oldest) = self.disk.as_ref().and_then(DiskLog::superfluous) {
-            let before = oldest.max_ts.saturating_add(1);
-            if let Some(disk) = &mut self.disk {
-                disk.remove_before(before)?;
-            }
-            dropped += self.drop_before(before);
+        while let Some(disk) = &mut self.disk
+            && disk.log.bytes() > disk.config.bytes_max
+            && let Some(newest) = disk.log.remove_oldest()?
+        {
+            dropped += self.drop_before(newest.saturating_add(1));
         }
-        if self.disk.as_ref().is_some_and(|disk| disk.incomplete) {
+        let disk = self.disk.as_ref();
+        if disk.is_some_and(|disk| disk.log.is_incomplete()) {
             self.checkpoint()?;
         }
         Ok(dropped)
-    }
-
-    /// Reads segments, heads and logs; returns what was damaged.
-    fn restore(&mut self, content: &Content, mut log: DiskLog) -> Result<Vec<String>, DiskError> {
-        let mut repairs = content.repairs.clone();
-        let mut tell = |name: &str, bytes: usize, damage: Option<(usize, &str)>| {
-            if let Some((at, reason)) = damage {
-                repairs.push(format!(
-                    "{name}:{at}: the file {reason}, {} bytes are left out",
-                    bytes - at
-                ));
-            }
-        };
-        for (name, number, bytes) in &content.segments {
-            let (max_ts, damage) = read_segment(bytes, |saved| self.restore_blocks(saved));
-            log.set_max_ts(*number, max_ts);
-            tell(name, bytes.len(), damage);
-        }
-        if let Some((name, bytes)) = &content.heads {
-            let damage = read_heads(bytes, |saved| self.restore_head(saved));
-            tell(name, bytes.len(), damage);
-        }
-        let mut known = BTreeMap::new();
-        for (name, batch) in &content.batches {
-            if !read_batch(batch, |record| self.replay(record, &mut known)) {
-                repairs.push(format!(
-                    "{name}: a batch has content of another format, the rest of its {} bytes is left out",
-                    batch.len()
-                ));
-            }
-        }
-        self.disk = Some(log);
-        Ok(repairs)
     }
 
     fn stream_of(&mut self, labels: &Labels) -> &mut Stream {

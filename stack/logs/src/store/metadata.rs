@@ -8,7 +8,8 @@
 
 use std::collections::HashMap;
 
-use super::codec::{get_varint, put_varint};
+use gameday_disk::Decoder;
+use gameday_disk::codec::put_unsigned;
 
 /// The names of a stream's structured metadata, numbered in order of appearance.
 #[derive(Clone, Debug, Default)]
@@ -55,9 +56,9 @@ pub(crate) fn pack(out: &mut Vec<u8>, names: &mut Names, pairs: &[(String, Strin
     if pairs.is_empty() {
         return;
     }
-    put_varint(out, pairs.len() as u64);
+    put_unsigned(out, pairs.len() as u64);
     for (name, value) in pairs {
-        put_varint(out, u64::from(names.number(name)));
+        put_unsigned(out, u64::from(names.number(name)));
         let is_hex = value.len() >= 8
             && value.len().is_multiple_of(2)
             && value
@@ -65,7 +66,7 @@ pub(crate) fn pack(out: &mut Vec<u8>, names: &mut Names, pairs: &[(String, Strin
                 .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         if is_hex {
             // Half as many bytes as digits: the length << 1 is the number of digits.
-            put_varint(out, (value.len() as u64) | 1);
+            put_unsigned(out, (value.len() as u64) | 1);
             out.extend(
                 value
                     .as_bytes()
@@ -73,7 +74,7 @@ pub(crate) fn pack(out: &mut Vec<u8>, names: &mut Names, pairs: &[(String, Strin
                     .map(|pair| nibble(pair[0]) << 4 | nibble(pair[1])),
             );
         } else {
-            put_varint(out, (value.len() as u64) << 1);
+            put_unsigned(out, (value.len() as u64) << 1);
             out.extend_from_slice(value.as_bytes());
         }
     }
@@ -93,21 +94,18 @@ pub(crate) fn for_each<'n>(
     scratch: &mut String,
     mut visit: impl FnMut(&'n str, &str),
 ) {
-    let mut at = 0;
-    let Some(count) = get_varint(bytes, &mut at) else {
+    let mut from = Decoder(bytes);
+    let Some(count) = from.unsigned() else {
         return;
     };
     for _ in 0..count {
-        let (Some(number), Some(head)) = (get_varint(bytes, &mut at), get_varint(bytes, &mut at))
-        else {
+        let (Some(number), Some(head)) = (from.unsigned(), from.unsigned()) else {
             return;
         };
         let name = names.get(number as usize).map_or("", AsRef::as_ref);
-        let length = (head >> 1) as usize;
-        let Some(raw) = bytes.get(at..at + length) else {
+        let Some(raw) = from.take((head >> 1) as usize) else {
             return;
         };
-        at += length;
         if head & 1 == 1 {
             const DIGITS: &[u8; 16] = b"0123456789abcdef";
             scratch.clear();

@@ -1,11 +1,9 @@
-//! What stands in a batch of the log, in a block and in a heads file.
+//! What stands in a batch of the log.
 
+use gameday_disk::{Decoder, Encoder};
 use gameday_signal::{
     BucketSpan, CounterResetHint, Exemplar, Histogram, Labels, Sample, Timestamp,
 };
-
-use super::codec::{Decoder, Encoder};
-use super::crc::crc32;
 
 /// The kinds of records, as their first byte says.
 const SERIES: u8 = 1;
@@ -17,73 +15,51 @@ const EXEMPLAR: u8 = 4;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Record {
     /// From here on this number stands for these labels.
-    Series(u64, Labels),
+    Series(u32, Labels),
     /// A number.
-    Sample(u64, Sample),
+    Sample(u32, Sample),
     /// A histogram.
-    Histogram(u64, i64, Histogram),
+    Histogram(u32, i64, Histogram),
     /// An exemplar.
-    Exemplar(u64, i64, Exemplar),
+    Exemplar(u32, i64, Exemplar),
 }
 
-pub(super) fn write_series(out: &mut Encoder, number: u64, labels: &Labels) {
+pub(super) fn write_series_record(out: &mut Encoder, number: u32, labels: &Labels) {
     out.byte(SERIES);
-    out.unsigned(number);
-    write_labels(out, labels);
+    out.unsigned(u64::from(number));
+    out.labels(labels);
 }
 
 /// `base_ms` is the time of the sample before it in the batch.
-pub(super) fn write_sample(out: &mut Encoder, number: u64, sample: Sample, base_ms: i64) {
+pub(super) fn write_sample_record(out: &mut Encoder, number: u32, sample: Sample, base_ms: i64) {
     out.byte(SAMPLE);
-    out.unsigned(number);
+    out.unsigned(u64::from(number));
     out.signed(sample.timestamp_ms.wrapping_sub(base_ms));
     out.float(sample.value);
 }
 
 pub(super) fn write_histogram_record(
     out: &mut Encoder,
-    number: u64,
+    number: u32,
     time_ms: i64,
     histogram: &Histogram,
 ) {
     out.byte(HISTOGRAM);
-    out.unsigned(number);
+    out.unsigned(u64::from(number));
     out.signed(time_ms);
     write_histogram(out, histogram);
 }
 
 pub(super) fn write_exemplar_record(
     out: &mut Encoder,
-    number: u64,
+    number: u32,
     time_ms: i64,
     exemplar: &Exemplar,
 ) {
     out.byte(EXEMPLAR);
-    out.unsigned(number);
+    out.unsigned(u64::from(number));
     out.signed(time_ms);
     write_exemplar(out, exemplar);
-}
-
-impl Encoder {
-    pub(crate) fn labels(&mut self, labels: &Labels) {
-        write_labels(self, labels);
-    }
-
-    pub(crate) fn histogram(&mut self, histogram: &Histogram) {
-        write_histogram(self, histogram);
-    }
-
-    pub(crate) fn exemplar(&mut self, exemplar: &Exemplar) {
-        write_exemplar(self, exemplar);
-    }
-}
-
-fn write_labels(out: &mut Encoder, labels: &Labels) {
-    out.unsigned(labels.len() as u64);
-    for (name, value) in labels.iter() {
-        out.bytes(name.as_bytes());
-        out.bytes(value.as_bytes());
-    }
 }
 
 fn write_spans(out: &mut Encoder, spans: &[BucketSpan]) {
@@ -94,7 +70,7 @@ fn write_spans(out: &mut Encoder, spans: &[BucketSpan]) {
     }
 }
 
-fn write_histogram(out: &mut Encoder, histogram: &Histogram) {
+pub(crate) fn write_histogram(out: &mut Encoder, histogram: &Histogram) {
     out.byte(match histogram.counter_reset_hint {
         CounterResetHint::Unknown => 0,
         CounterResetHint::CounterReset => 1,
@@ -113,8 +89,8 @@ fn write_histogram(out: &mut Encoder, histogram: &Histogram) {
     out.floats(&histogram.custom_values);
 }
 
-fn write_exemplar(out: &mut Encoder, exemplar: &Exemplar) {
-    write_labels(out, &exemplar.labels);
+pub(crate) fn write_exemplar(out: &mut Encoder, exemplar: &Exemplar) {
+    out.labels(&exemplar.labels);
     out.float(exemplar.value);
     match exemplar.timestamp {
         Some(timestamp) => {
@@ -125,126 +101,82 @@ fn write_exemplar(out: &mut Encoder, exemplar: &Exemplar) {
     }
 }
 
-impl Decoder<'_> {
-    pub(crate) fn labels(&mut self) -> Option<Labels> {
-        let length = self.length(2)?;
-        let mut pairs = Vec::with_capacity(length);
-        for _ in 0..length {
-            pairs.push((self.text()?, self.text()?));
-        }
-        Some(Labels::new(pairs))
-    }
-
-    fn spans(&mut self) -> Option<Vec<BucketSpan>> {
-        let length = self.length(2)?;
-        (0..length)
-            .map(|_| {
-                Some(BucketSpan {
-                    offset: i32::try_from(self.signed()?).ok()?,
-                    length: u32::try_from(self.unsigned()?).ok()?,
-                })
+fn read_spans(from: &mut Decoder<'_>) -> Option<Vec<BucketSpan>> {
+    let length = from.length(2)?;
+    (0..length)
+        .map(|_| {
+            Some(BucketSpan {
+                offset: i32::try_from(from.signed()?).ok()?,
+                length: from.small()?,
             })
-            .collect()
-    }
-
-    pub(crate) fn histogram(&mut self) -> Option<Histogram> {
-        let counter_reset_hint = match self.byte()? {
-            0 => CounterResetHint::Unknown,
-            1 => CounterResetHint::CounterReset,
-            2 => CounterResetHint::NotCounterReset,
-            3 => CounterResetHint::Gauge,
-            _ => return None,
-        };
-        Some(Histogram {
-            counter_reset_hint,
-            schema: i32::try_from(self.signed()?).ok()?,
-            zero_threshold: self.float()?,
-            zero_count: self.float()?,
-            count: self.float()?,
-            sum: self.float()?,
-            positive_spans: self.spans()?,
-            positive_buckets: self.floats()?,
-            negative_spans: self.spans()?,
-            negative_buckets: self.floats()?,
-            custom_values: self.floats()?,
         })
-    }
-
-    pub(crate) fn exemplar(&mut self) -> Option<Exemplar> {
-        Some(Exemplar {
-            labels: self.labels()?,
-            value: self.float()?,
-            timestamp: match self.byte()? {
-                0 => None,
-                _ => Some(Timestamp::from_nanos(self.signed()?)),
-            },
-        })
-    }
-
-    fn record(&mut self, base_ms: &mut i64) -> Option<Record> {
-        let kind = self.byte()?;
-        let number = self.unsigned()?;
-        Some(match kind {
-            SERIES => Record::Series(number, self.labels()?),
-            SAMPLE => {
-                *base_ms = base_ms.wrapping_add(self.signed()?);
-                Record::Sample(
-                    number,
-                    Sample {
-                        timestamp_ms: *base_ms,
-                        value: self.float()?,
-                    },
-                )
-            }
-            HISTOGRAM => Record::Histogram(number, self.signed()?, self.histogram()?),
-            EXEMPLAR => Record::Exemplar(number, self.signed()?, self.exemplar()?),
-            _ => return None,
-        })
-    }
+        .collect()
 }
 
-/// The bytes that stand before a batch: its length and its checksum.
-pub(super) const FRAME_BYTES: usize = 8;
-
-/// A batch with its length and checksum.
-pub(super) fn frame(payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-    let mut bytes = Vec::with_capacity(payload.len() + FRAME_BYTES);
-    bytes.extend_from_slice(&length.to_le_bytes());
-    bytes.extend_from_slice(&crc32(payload).to_le_bytes());
-    bytes.extend_from_slice(payload);
-    bytes
-}
-
-/// The payload of the batch at the start of `bytes`, and what is wrong where there is none.
-pub(super) fn unframe(bytes: &[u8]) -> Result<&[u8], &'static str> {
-    let word = |start: usize| {
-        let four: [u8; 4] = bytes.get(start..start + 4)?.try_into().ok()?;
-        Some(u32::from_le_bytes(four))
+pub(crate) fn read_histogram(from: &mut Decoder<'_>) -> Option<Histogram> {
+    let counter_reset_hint = match from.byte()? {
+        0 => CounterResetHint::Unknown,
+        1 => CounterResetHint::CounterReset,
+        2 => CounterResetHint::NotCounterReset,
+        3 => CounterResetHint::Gauge,
+        _ => return None,
     };
-    let (Some(length), Some(checksum)) = (word(0), word(4)) else {
-        return Err("ends in the middle of a batch");
-    };
-    let payload = bytes
-        .get(FRAME_BYTES..)
-        .and_then(|rest| rest.get(..length as usize))
-        .ok_or("ends in the middle of a batch")?;
-    if crc32(payload) == checksum {
-        Ok(payload)
-    } else {
-        Err("has a batch with a wrong checksum")
-    }
+    Some(Histogram {
+        counter_reset_hint,
+        schema: i32::try_from(from.signed()?).ok()?,
+        zero_threshold: from.float()?,
+        zero_count: from.float()?,
+        count: from.float()?,
+        sum: from.float()?,
+        positive_spans: read_spans(from)?,
+        positive_buckets: from.floats()?,
+        negative_spans: read_spans(from)?,
+        negative_buckets: from.floats()?,
+        custom_values: from.floats()?,
+    })
 }
 
-/// The records of a batch; `None` where one makes no sense.
-pub(crate) fn read_batch(payload: &[u8]) -> Option<Vec<Record>> {
-    let mut decoder = Decoder(payload);
+pub(crate) fn read_exemplar(from: &mut Decoder<'_>) -> Option<Exemplar> {
+    Some(Exemplar {
+        labels: from.labels()?,
+        value: from.float()?,
+        timestamp: match from.byte()? {
+            0 => None,
+            _ => Some(Timestamp::from_nanos(from.signed()?)),
+        },
+    })
+}
+
+fn read_record(from: &mut Decoder<'_>, base_ms: &mut i64) -> Option<Record> {
+    let kind = from.byte()?;
+    let number = from.small()?;
+    Some(match kind {
+        SERIES => Record::Series(number, from.labels()?),
+        SAMPLE => {
+            *base_ms = base_ms.wrapping_add(from.signed()?);
+            let sample = Sample {
+                timestamp_ms: *base_ms,
+                value: from.float()?,
+            };
+            Record::Sample(number, sample)
+        }
+        HISTOGRAM => Record::Histogram(number, from.signed()?, read_histogram(from)?),
+        EXEMPLAR => Record::Exemplar(number, from.signed()?, read_exemplar(from)?),
+        _ => return None,
+    })
+}
+
+/// Hands the records of a batch to `visit`; false where the batch makes no sense from some record on.
+pub(crate) fn read_batch(batch: &[u8], mut visit: impl FnMut(Record)) -> bool {
+    let mut from = Decoder(batch);
     let mut base_ms = 0;
-    let mut records = Vec::new();
-    while !decoder.is_empty() {
-        records.push(decoder.record(&mut base_ms)?);
+    while !from.is_empty() {
+        match read_record(&mut from, &mut base_ms) {
+            Some(record) => visit(record),
+            None => return false,
+        }
     }
-    Some(records)
+    true
 }
 
 #[cfg(test)]
@@ -276,15 +208,15 @@ mod tests {
             timestamp_ms,
             value: 1.5,
         };
-        write_series(&mut out, 300, &labels);
-        write_sample(&mut out, 300, sample(-5), 0);
-        write_sample(&mut out, 300, sample(10), -5);
+        write_series_record(&mut out, 300, &labels);
+        write_sample_record(&mut out, 300, sample(-5), 0);
+        write_sample_record(&mut out, 300, sample(10), -5);
         write_histogram_record(&mut out, 1, 9, &histogram);
         write_exemplar_record(&mut out, 1, 9, &exemplar);
-        let framed = frame(&out.0);
-        let payload = unframe(&framed).expect("whole");
+        let mut records = Vec::new();
+        assert!(read_batch(&out.0, |record| records.push(record)));
         assert_eq!(
-            read_batch(payload).expect("good"),
+            records,
             [
                 Record::Series(300, labels),
                 Record::Sample(300, sample(-5)),
@@ -293,14 +225,13 @@ mod tests {
                 Record::Exemplar(1, 9, exemplar),
             ]
         );
-        assert!(unframe(&framed[..framed.len() - 1]).is_err());
+        assert!(!read_batch(&out.0[..out.0.len() - 1], drop));
     }
 
     proptest! {
         #[test]
         fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..256)) {
-            let _ = unframe(&bytes);
-            let _ = read_batch(&bytes);
+            read_batch(&bytes, drop);
         }
     }
 }

@@ -1,10 +1,12 @@
 //! A store with a data directory: opening, committing, checkpoints, retention.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
-use super::persist::{Block, read_block, read_heads, write_block, write_heads};
+use gameday_disk::{DiskError, Files, Part};
+
+use super::persist::{read_block, read_head, write_block, write_heads};
 use super::{AppendStats, SeriesRef, Store, StoreConfig};
-use crate::log::{Content, Log, LogError, LogFiles, Record, Recovery, read_batch};
+use crate::log::{Log, Record, Recovery, read_batch};
 
 /// What [`Store::maintain`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,18 +24,19 @@ impl Store {
     ///
     /// # Errors
     /// Where a file cannot be read or repaired.
-    pub fn open(
-        config: StoreConfig,
-        files: Box<dyn LogFiles>,
-    ) -> Result<(Self, Recovery), LogError> {
-        let (log, content) = Log::open(files)?;
+    pub fn open(config: StoreConfig, files: Box<dyn Files>) -> Result<(Self, Recovery), DiskError> {
         let mut store = Self::new(config);
-        let repairs = store.restore(&content);
+        let mut known = HashMap::new();
+        let (log, repairs) = Log::open(files, &mut |part, record| match part {
+            Part::Block => read_block(record, &mut store).is_some(),
+            Part::Heads => read_head(record, &mut store).is_some(),
+            Part::Batch => read_batch(record, |record| store.replay(record, &mut known)),
+        })?;
+        store.log = Some(log);
         // What was counted on the way is no news.
         store.appended = AppendStats::default();
         let stats = store.stats();
         store.max_time_ms = stats.max_time_ms;
-        store.log = Some(log);
         let recovery = Recovery {
             series: stats.series,
             samples: stats.samples,
@@ -42,62 +45,25 @@ impl Store {
         Ok((store, recovery))
     }
 
-    /// Reads blocks, heads and logs; returns what was damaged.
-    fn restore(&mut self, content: &Content) -> Vec<String> {
-        let mut repairs = content.repairs.clone();
-        for (number, block) in &content.blocks {
-            match read_block(block, self) {
-                Some(max_ms) => self.blocks.push(Block {
-                    number: *number,
-                    max_ms,
-                }),
-                None => repairs.push(format!(
-                    "{number:08}.block: has content of another format, the rest of it is left out"
-                )),
-            }
-        }
-        if let Some(heads) = &content.heads
-            && read_heads(heads, self).is_none()
-        {
-            repairs.push("heads: have content of another format, the rest is left out".to_owned());
-        }
-        let mut known: BTreeMap<u64, SeriesRef> = BTreeMap::new();
-        for log in &content.logs {
-            for payload in &log.payloads {
-                match read_batch(payload) {
-                    Some(records) => self.replay(records, &mut known),
-                    None => repairs.push(format!(
-                        "{}: has a batch of another format, its {} bytes are left out",
-                        log.name,
-                        payload.len()
-                    )),
-                }
-            }
-        }
-        repairs
-    }
-
     /// Appends what a log says. What a block or the heads hold too is refused as a duplicate, or as too old, and so ignored.
-    fn replay(&mut self, records: Vec<Record>, known: &mut BTreeMap<u64, SeriesRef>) {
-        for record in records {
-            match record {
-                Record::Series(number, labels) => {
-                    known.insert(number, self.series_ref(&labels));
+    fn replay(&mut self, record: Record, known: &mut HashMap<u32, SeriesRef>) {
+        match record {
+            Record::Series(number, labels) => {
+                known.insert(number, self.series_ref(&labels));
+            }
+            Record::Sample(number, sample) => {
+                if let Some(reference) = known.get(&number) {
+                    let _ = self.append_ref(*reference, sample.timestamp_ms, sample.value);
                 }
-                Record::Sample(number, sample) => {
-                    if let Some(reference) = known.get(&number) {
-                        let _ = self.append_ref(*reference, sample.timestamp_ms, sample.value);
-                    }
+            }
+            Record::Histogram(number, time_ms, histogram) => {
+                if let Some(labels) = known.get(&number).and_then(|own| self.labels_of(*own)) {
+                    let _ = self.append_histogram(&labels, time_ms, histogram);
                 }
-                Record::Histogram(number, time_ms, histogram) => {
-                    if let Some(labels) = known.get(&number).and_then(|own| self.labels_of(*own)) {
-                        let _ = self.append_histogram(&labels, time_ms, histogram);
-                    }
-                }
-                Record::Exemplar(number, time_ms, exemplar) => {
-                    if let Some(labels) = known.get(&number).and_then(|own| self.labels_of(*own)) {
-                        self.append_exemplar(&labels, time_ms, exemplar);
-                    }
+            }
+            Record::Exemplar(number, time_ms, exemplar) => {
+                if let Some(labels) = known.get(&number).and_then(|own| self.labels_of(*own)) {
+                    self.append_exemplar(&labels, time_ms, exemplar);
                 }
             }
         }
@@ -108,7 +74,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the log cannot be written; the samples are kept for the next attempt.
-    pub fn commit(&mut self) -> Result<(), LogError> {
+    pub fn commit(&mut self) -> Result<(), DiskError> {
         match &mut self.log {
             Some(log) => log.commit(),
             None => Ok(()),
@@ -120,16 +86,13 @@ impl Store {
     ///
     /// # Errors
     /// Where a file cannot be written; the logs then still hold everything.
-    pub fn checkpoint(&mut self) -> Result<(), LogError> {
+    pub fn checkpoint(&mut self) -> Result<(), DiskError> {
         let (block, max_ms) = write_block(self.all_series());
         let heads = write_heads(self.all_series());
         let Some(log) = &mut self.log else {
             return Ok(());
         };
-        let number = log.checkpoint(&block, &heads)?;
-        if !block.is_empty() {
-            self.blocks.push(Block { number, max_ms });
-        }
+        log.checkpoint(&block, max_ms, &heads)?;
         for series in self.all_series_mut() {
             series.mark_saved();
         }
@@ -141,12 +104,14 @@ impl Store {
     ///
     /// # Errors
     /// Where a file cannot be written or removed.
-    pub fn maintain(&mut self, now_ms: i64) -> Result<Maintenance, LogError> {
+    pub fn maintain(&mut self, now_ms: i64) -> Result<Maintenance, DiskError> {
         let mut done = Maintenance::default();
         if let Some(retention) = self.config.retention_ms {
             let cutoff = now_ms.saturating_sub(retention);
             done.series_forgotten += self.truncate_before(cutoff);
-            self.remove_blocks_before(cutoff)?;
+            if let Some(log) = &mut self.log {
+                log.disk.remove_before(cutoff)?;
+            }
         }
         if let Some(limit) = self.config.retention_bytes {
             done.series_forgotten += if self.log.is_some() {
@@ -155,49 +120,25 @@ impl Store {
                 self.shrink_memory(limit)
             };
         }
-        let grown = self
-            .log
-            .as_ref()
-            .is_some_and(|log| log.bytes() >= self.config.checkpoint_bytes);
-        if grown {
+        let is_due = self.log.as_ref().is_some_and(|log| {
+            log.disk.is_incomplete() || log.disk.log_bytes() >= self.config.checkpoint_bytes
+        });
+        if is_due {
             self.checkpoint()?;
             done.checkpoint = true;
         }
         Ok(done)
     }
 
-    fn remove_blocks_before(&mut self, cutoff_ms: i64) -> Result<(), LogError> {
-        let Some(log) = &mut self.log else {
-            return Ok(());
-        };
-        while let Some(oldest) = self.blocks.first().filter(|block| block.max_ms < cutoff_ms) {
-            log.remove_block(oldest.number)?;
-            self.blocks.remove(0);
-        }
-        Ok(())
-    }
-
-    fn shrink_disk(&mut self, limit: u64) -> Result<usize, LogError> {
+    fn shrink_disk(&mut self, limit: u64) -> Result<usize, DiskError> {
         let mut forgotten = 0;
-        loop {
-            let Some(log) = &mut self.log else {
-                return Ok(forgotten);
-            };
-            let blocks: u64 = self
-                .blocks
-                .iter()
-                .map(|block| log.block_bytes(block.number))
-                .sum();
-            let Some(oldest) = self.blocks.first().copied() else {
-                return Ok(forgotten);
-            };
-            if blocks + log.bytes() <= limit {
-                return Ok(forgotten);
-            }
-            log.remove_block(oldest.number)?;
-            self.blocks.remove(0);
-            forgotten += self.truncate_before(oldest.max_ms.saturating_add(1));
+        while let Some(log) = &mut self.log
+            && log.disk.bytes() > limit
+            && let Some(newest) = log.disk.remove_oldest()?
+        {
+            forgotten += self.truncate_before(newest.saturating_add(1));
         }
+        Ok(forgotten)
     }
 
     fn shrink_memory(&mut self, limit: u64) -> usize {
@@ -226,7 +167,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::MemoryFiles;
+    use gameday_disk::MemoryFiles;
     use gameday_signal::{Exemplar, Histogram, Labels};
 
     fn labels(name: &str) -> Labels {
@@ -370,65 +311,19 @@ mod tests {
         }
     }
 
-    /// A disk that is full after some bytes, and takes a part of what does not fit.
-    #[derive(Debug)]
-    struct FullDisk {
-        files: MemoryFiles,
-        room: usize,
-    }
-
-    impl LogFiles for FullDisk {
-        fn list(&self) -> std::io::Result<Vec<String>> {
-            self.files.list()
-        }
-
-        fn size(&self, name: &str) -> std::io::Result<u64> {
-            self.files.size(name)
-        }
-
-        fn read(&self, name: &str) -> std::io::Result<Vec<u8>> {
-            self.files.read(name)
-        }
-
-        fn append(&mut self, name: &str, bytes: &[u8]) -> std::io::Result<()> {
-            let taken = bytes.len().min(self.room);
-            self.room -= taken;
-            self.files.append(name, &bytes[..taken])?;
-            if taken == bytes.len() {
-                return Ok(());
-            }
-            // Someone makes room.
-            self.room = usize::MAX;
-            Err(std::io::ErrorKind::StorageFull.into())
-        }
-
-        fn truncate(&mut self, name: &str, bytes: u64) -> std::io::Result<()> {
-            self.files.truncate(name, bytes)
-        }
-
-        fn write(&mut self, name: &str, bytes: &[u8]) -> std::io::Result<()> {
-            self.files.write(name, bytes)
-        }
-
-        fn remove(&mut self, name: &str) -> std::io::Result<()> {
-            self.files.remove(name)
-        }
-    }
-
     #[test]
     fn a_full_disk_is_told_and_leaves_no_torn_batch() {
         let files = MemoryFiles::default();
-        let disk = FullDisk {
-            files: files.clone(),
-            room: 500,
-        };
-        let (mut store, _) =
-            Store::open(StoreConfig::default(), Box::new(disk)).expect("no files yet");
+        files.fill_after(500);
+        let (mut store, _) = open(&files);
         fill(&mut store, 0, 10);
         store.commit().expect("it fits");
         fill(&mut store, 10, 50);
         let error = store.commit().expect_err("it does not fit");
-        assert!(error.to_string().starts_with("00000001.wal: "), "{error}");
+        assert!(
+            error.to_string().starts_with("00000001.wal: cannot write"),
+            "{error}"
+        );
         // The samples are kept for the next attempt.
         store.commit().expect("there is room again");
         let (again, recovery) = open(&files);

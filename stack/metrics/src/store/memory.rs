@@ -6,7 +6,6 @@ use std::sync::Arc;
 use gameday_signal::{CounterResetHint, Exemplar, Histogram, Labels, Matcher, Sample, is_stale};
 
 use super::index::Index;
-use super::persist::Block;
 use super::tap::{Tap, TappedValue};
 use super::{Newest, Series};
 use crate::engine::SampleValue;
@@ -133,8 +132,6 @@ pub struct Store {
     exemplar_order: VecDeque<(SeriesRef, i64)>,
     /// Where appends are written down; none for a store that lives in memory alone.
     pub(super) log: Option<Log>,
-    /// On the disk, the oldest first.
-    pub(super) blocks: Vec<Block>,
     /// Where appends are kept for those who send them on.
     pub(super) tap: Option<Tap>,
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use gameday_disk::codec::{put_signed, put_unsigned};
 use gameday_signal::{
     Resource, Scope, Span, SpanEvent, SpanId, SpanKind, SpanLink, SpanStatus, Timestamp, TraceId,
 };
 
-use super::codec::{Reader, write_attributes, write_signed, write_varint};
+use super::codec::{Reader, write_attributes};
 use super::dictionary::Dictionary;
 
 /// The form of what follows; a reader refuses forms that it does not know.
@@ -26,25 +27,25 @@ pub(crate) fn encode(spans: &[Span]) -> Vec<u8> {
         write_span(&mut body, span, (resource, scope), &mut dictionary);
     }
     let mut shared = Vec::new();
-    write_varint(&mut shared, resources.len() as u64);
+    put_unsigned(&mut shared, resources.len() as u64);
     for resource in resources {
         write_attributes(&mut shared, &resource.attributes, &mut dictionary);
     }
-    write_varint(&mut shared, scopes.len() as u64);
+    put_unsigned(&mut shared, scopes.len() as u64);
     for scope in scopes {
         write_text(&mut shared, &scope.name, &mut dictionary);
         write_text(&mut shared, &scope.version, &mut dictionary);
         write_attributes(&mut shared, &scope.attributes, &mut dictionary);
     }
     let mut all = Vec::with_capacity(shared.len() + body.len() + dictionary.text_bytes() * 2);
-    write_varint(&mut all, dictionary.len() as u64);
+    put_unsigned(&mut all, dictionary.len() as u64);
     for symbol in 0..dictionary.len() as u32 {
         let text = dictionary.get(symbol);
-        write_varint(&mut all, text.len() as u64);
+        put_unsigned(&mut all, text.len() as u64);
         all.extend_from_slice(text.as_bytes());
     }
     all.extend(shared);
-    write_varint(&mut all, spans.len() as u64);
+    put_unsigned(&mut all, spans.len() as u64);
     all.extend(body);
     let mut bytes = vec![VERSION];
     // Snappy fails only for inputs beyond 4 GiB, which bodies are limited far below.
@@ -106,7 +107,7 @@ fn index_of<'a, T: PartialEq>(known: &mut Vec<&'a Arc<T>>, shared: &'a Arc<T>) -
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str, dictionary: &mut Dictionary) {
-    write_varint(out, u64::from(dictionary.intern(text)));
+    put_unsigned(out, u64::from(dictionary.intern(text)));
 }
 
 fn read_text(reader: &mut Reader<'_>, texts: &Dictionary) -> String {
@@ -119,23 +120,23 @@ fn write_span(
     (resource, scope): (usize, usize),
     dictionary: &mut Dictionary,
 ) {
-    write_varint(out, resource as u64);
-    write_varint(out, scope as u64);
+    put_unsigned(out, resource as u64);
+    put_unsigned(out, scope as u64);
     out.extend_from_slice(&span.trace_id.0);
     out.extend_from_slice(&span.span_id.0);
     out.extend_from_slice(&span.parent_span_id.0);
     write_text(out, &span.trace_state, dictionary);
-    write_varint(out, u64::from(span.flags));
+    put_unsigned(out, u64::from(span.flags));
     write_text(out, &span.name, dictionary);
     out.push(span.kind as u8);
-    write_signed(out, span.start.as_nanos());
-    write_signed(out, span.end.as_nanos().wrapping_sub(span.start.as_nanos()));
+    put_signed(out, span.start.as_nanos());
+    put_signed(out, span.end.as_nanos().wrapping_sub(span.start.as_nanos()));
     out.push(span.status as u8);
     write_text(out, &span.status_message, dictionary);
     write_attributes(out, &span.attributes, dictionary);
-    write_varint(out, span.events.len() as u64);
+    put_unsigned(out, span.events.len() as u64);
     for event in &span.events {
-        write_signed(
+        put_signed(
             out,
             event
                 .timestamp
@@ -145,7 +146,7 @@ fn write_span(
         write_text(out, &event.name, dictionary);
         write_attributes(out, &event.attributes, dictionary);
     }
-    write_varint(out, span.links.len() as u64);
+    put_unsigned(out, span.links.len() as u64);
     for link in &span.links {
         out.extend_from_slice(&link.trace_id.0);
         out.extend_from_slice(&link.span_id.0);

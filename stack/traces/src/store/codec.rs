@@ -1,5 +1,6 @@
 //! How a segment packs attributes, events and links: symbols for texts, varints for numbers.
 
+use gameday_disk::codec::{put_signed, put_unsigned};
 use gameday_signal::{AttributeValue, Attributes};
 
 use super::dictionary::{Dictionary, Symbol};
@@ -29,27 +30,14 @@ pub(crate) enum Packed<'a> {
     Map(usize, Reader<'a>),
 }
 
-pub(crate) fn write_varint(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
-/// Small numbers of either sign stay short (protobuf's zigzag).
-pub(crate) fn write_signed(out: &mut Vec<u8>, number: i64) {
-    write_varint(out, ((number << 1) ^ (number >> 63)) as u64);
-}
-
 pub(crate) fn write_attributes(
     out: &mut Vec<u8>,
     attributes: &Attributes,
     dictionary: &mut Dictionary,
 ) {
-    write_varint(out, attributes.0.len() as u64);
+    put_unsigned(out, attributes.0.len() as u64);
     for (key, value) in &attributes.0 {
-        write_varint(out, u64::from(dictionary.intern(key)));
+        put_unsigned(out, u64::from(dictionary.intern(key)));
         write_value(out, value, dictionary);
     }
 }
@@ -59,12 +47,12 @@ fn write_value(out: &mut Vec<u8>, value: &AttributeValue, dictionary: &mut Dicti
         AttributeValue::Empty => out.push(EMPTY),
         AttributeValue::String(text) => {
             out.push(STRING);
-            write_varint(out, u64::from(dictionary.intern(text)));
+            put_unsigned(out, u64::from(dictionary.intern(text)));
         }
         AttributeValue::Bool(truth) => out.push(if *truth { TRUE } else { FALSE }),
         AttributeValue::Int(number) => {
             out.push(INT);
-            write_signed(out, *number);
+            put_signed(out, *number);
         }
         AttributeValue::Double(number) => {
             out.push(DOUBLE);
@@ -72,21 +60,21 @@ fn write_value(out: &mut Vec<u8>, value: &AttributeValue, dictionary: &mut Dicti
         }
         AttributeValue::Bytes(bytes) => {
             out.push(BYTES);
-            write_varint(out, bytes.len() as u64);
+            put_unsigned(out, bytes.len() as u64);
             out.extend_from_slice(bytes);
         }
         AttributeValue::Array(values) => {
             out.push(ARRAY);
-            write_varint(out, values.len() as u64);
+            put_unsigned(out, values.len() as u64);
             for value in values {
                 write_value(out, value, dictionary);
             }
         }
         AttributeValue::Map(pairs) => {
             out.push(MAP);
-            write_varint(out, pairs.len() as u64);
+            put_unsigned(out, pairs.len() as u64);
             for (key, value) in pairs {
-                write_varint(out, u64::from(dictionary.intern(key)));
+                put_unsigned(out, u64::from(dictionary.intern(key)));
                 write_value(out, value, dictionary);
             }
         }

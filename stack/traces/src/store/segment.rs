@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 
+use gameday_disk::codec::{put_signed, put_unsigned};
 use gameday_signal::{
     AttributeValue, Attributes, Resource, Scope, Span, SpanEvent, SpanId, SpanKind, SpanLink,
     SpanStatus, Timestamp, TraceId,
 };
 
-use super::codec::{Packed, Reader, write_attributes, write_signed, write_varint};
+use super::codec::{Packed, Reader, write_attributes};
 use super::dictionary::{Dictionary, Symbol};
 use super::hash::FixedMap;
 
@@ -327,32 +328,32 @@ impl Segment {
         );
         for text in [&span.status_message, &span.trace_state] {
             if !text.is_empty() {
-                write_varint(packed, u64::from(dictionary.intern(text)));
+                put_unsigned(packed, u64::from(dictionary.intern(text)));
             }
         }
         if span.flags != 0 {
-            write_varint(packed, u64::from(span.flags));
+            put_unsigned(packed, u64::from(span.flags));
         }
         if !span.events.is_empty() {
-            write_varint(packed, span.events.len() as u64);
+            put_unsigned(packed, span.events.len() as u64);
             for event in &span.events {
-                write_signed(
+                put_signed(
                     packed,
                     event
                         .timestamp
                         .as_nanos()
                         .wrapping_sub(span.start.as_nanos()),
                 );
-                write_varint(packed, u64::from(dictionary.intern(&event.name)));
+                put_unsigned(packed, u64::from(dictionary.intern(&event.name)));
                 write_attributes(packed, &event.attributes, dictionary);
             }
         }
         if !span.links.is_empty() {
-            write_varint(packed, span.links.len() as u64);
+            put_unsigned(packed, span.links.len() as u64);
             for link in &span.links {
                 packed.extend_from_slice(&link.trace_id.0);
                 packed.extend_from_slice(&link.span_id.0);
-                write_varint(packed, u64::from(dictionary.intern(&link.trace_state)));
+                put_unsigned(packed, u64::from(dictionary.intern(&link.trace_state)));
                 write_attributes(packed, &link.attributes, dictionary);
             }
         }
@@ -392,8 +393,8 @@ impl Segment {
             return *index;
         }
         let mut bytes = Vec::new();
-        write_varint(&mut bytes, u64::from(self.dictionary.intern(&scope.name)));
-        write_varint(
+        put_unsigned(&mut bytes, u64::from(self.dictionary.intern(&scope.name)));
+        put_unsigned(
             &mut bytes,
             u64::from(self.dictionary.intern(&scope.version)),
         );
