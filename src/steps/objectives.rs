@@ -43,6 +43,20 @@ pub(super) const STEPS: &[StepDef] = &[
     },
     StepDef {
         kind: StepKind::Then,
+        pattern: "the query {string} should exceed {duration} within {duration}",
+        example: "the query 'dora_open_failure_seconds' should exceed 1 minute within 2 minutes",
+        doc: "The same of a query that measures seconds of the game day; on a compressed clock both times are compressed.",
+        play: time_exceeds,
+    },
+    StepDef {
+        kind: StepKind::Then,
+        pattern: "the query {string} should fall below {duration} within {duration}",
+        example: "the query 'dora_time_to_restore_seconds' should fall below 1h within 1 minute",
+        doc: "The same, smaller.",
+        play: time_below,
+    },
+    StepDef {
+        kind: StepKind::Then,
         pattern: "the largest {string} by {string} should be {string}",
         example: "the largest 'sum by (endpoint) (rate(http_requests_total{status_code=~\"5..\"}[5m]))' by 'endpoint' should be '/api/checkout'",
         doc: "Of the series that the query returns, the one with the largest value has this label value.",
@@ -131,21 +145,53 @@ fn sli_back(world: &mut World, arguments: &Arguments) -> Result<String, StepErro
 }
 
 fn query_exceeds(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
-    query(world, arguments, "exceed", |value, limit| value > limit)
+    let limit = arguments.number(1)?;
+    query(world, arguments, Direction::Above, limit, &limit)
 }
 
 fn query_below(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
-    query(world, arguments, "fall below", |value, limit| value < limit)
+    let limit = arguments.number(1)?;
+    query(world, arguments, Direction::Below, limit, &limit)
+}
+
+fn time_exceeds(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
+    time(world, arguments, Direction::Above)
+}
+
+fn time_below(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
+    time(world, arguments, Direction::Below)
+}
+
+fn time(
+    world: &mut World,
+    arguments: &Arguments,
+    direction: Direction,
+) -> Result<String, StepError> {
+    let limit = arguments.duration(1)?;
+    let secs = world.game()?.scaled(limit).as_secs_f64();
+    let shown = format_duration(limit);
+    query(world, arguments, direction, secs, &shown)
+}
+
+/// Where every value has to lie.
+#[derive(Clone, Copy)]
+enum Direction {
+    Above,
+    Below,
 }
 
 fn query(
     world: &mut World,
     arguments: &Arguments,
-    verb: &str,
-    holds: fn(f64, f64) -> bool,
+    direction: Direction,
+    limit: f64,
+    shown: &dyn std::fmt::Display,
 ) -> Result<String, StepError> {
+    let (verb, holds): (_, fn(f64, f64) -> bool) = match direction {
+        Direction::Above => ("exceed", |value, limit| value > limit),
+        Direction::Below => ("fall below", |value, limit| value < limit),
+    };
     let query = arguments.text(0).to_owned();
-    let limit = arguments.number(1)?;
     let within = arguments.duration(2)?;
     let game = world.game()?;
     let waited = game.wait_for_query(&query, within, |samples| {
@@ -158,7 +204,7 @@ fn query(
         .collect();
     let values = values.join("; ");
     let expected = format!(
-        "the query to {verb} {limit} within {}",
+        "the query to {verb} {shown} within {}",
         format_duration(within)
     );
     if waited.found.is_some() {

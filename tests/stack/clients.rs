@@ -1,5 +1,5 @@
-//! Clients that nobody here wrote: what OpenTelemetry's Python SDK sends over gRPC and HTTP is what the query APIs give back. Where
-//! Python or its packages are missing, the test says so in one line and passes.
+//! Clients that nobody here wrote: what OpenTelemetry's Python SDK sends over gRPC and HTTP is what the query APIs give back, and the
+//! alerts and samples of a real Prometheus arrive. Where a client is missing, its test says so in one line and passes.
 
 #![expect(
     clippy::print_stdout,
@@ -7,12 +7,16 @@
 )]
 
 use std::path::Path;
+use std::time::Duration;
 
 use gameday::verify::encode;
 use gameday_env::{Child, Env};
 use serde_json::Value;
 
-use crate::up::{LIMIT, LOKI, OTLP_GRPC, OTLP_HTTP, TEMPO, Up, in_real_time};
+use crate::up::{
+    ALERTMANAGER, LIMIT, LOKI, OTLP_GRPC, OTLP_HTTP, PROMETHEUS, TEMPO, Up, folder, in_real_time,
+    next_line,
+};
 
 const CLIENT: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -161,4 +165,110 @@ async fn check_metrics(up: &Up, protocol: &str) {
             "{query}: {result}"
         );
     }
+}
+
+/// A Prometheus with an alert that fires at once and is resolved when its rule is no longer true, and which writes its samples on.
+const RULES: &str = "groups:
+- name: real
+  interval: 1s
+  rules:
+  - alert: AlwaysOn
+    expr: vector(1) > THRESHOLD
+    labels: {severity: critical}
+    annotations: {summary: 'value {{ $value }}'}
+";
+
+#[test]
+fn a_real_prometheus_delivers_its_alerts_and_samples() {
+    let Some(version) = debian_prometheus() else {
+        println!("skipped: prometheus is not installed");
+        return;
+    };
+    in_real_time(|env| async move {
+        println!("{version}");
+        let folder = folder("prometheus");
+        let file = |name: &str, text: String| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        file("prometheus.yml", "scrape_configs: []\n".to_owned());
+        file(
+            "alertmanager.yml",
+            "route: {receiver: web, group_wait: 0s, group_interval: 1s}\nreceivers:\n- name: web\n  webhook_configs: [{url: 'http://127.0.0.1:9/'}]\n"
+                .to_owned(),
+        );
+        let config = folder.to_str().unwrap();
+        let mut up = Up::start(&env, &["--config", config, "--keep-notifications"]).await;
+        let rules = |threshold: &str| file("real-rules.yml", RULES.replace("THRESHOLD", threshold));
+        let rule_file = rules("0");
+        let address = up.url(ALERTMANAGER, "").replace("http://", "");
+        let write = up.url(PROMETHEUS, "/api/v1/write");
+        let theirs = file(
+            "theirs.yml",
+            format!(
+                "global: {{evaluation_interval: 1s, external_labels: {{cluster: real}}}}\nrule_files: ['{rule_file}']\nalerting: {{alertmanagers: [{{static_configs: [{{targets: ['{address}']}}]}}]}}\nremote_write: [{{url: '{write}', queue_config: {{batch_send_deadline: 1s}}}}]\n"
+            ),
+        );
+        let command = format!(
+            "exec prometheus --config.file={theirs} --storage.tsdb.path={config}/theirs --web.listen-address=127.0.0.1:0 --rules.alert.resend-delay=1s 2>{config}/log"
+        );
+        let shell = |command: String| {
+            Child::start(Path::new("sh"), &["-c".to_owned(), command]).expect("a shell")
+        };
+        let mut prometheus = shell(command);
+        let message = message(&up, &env, "firing").await;
+        let alert = &message["alerts"][0];
+        assert_eq!(alert["labels"]["alertname"], "AlwaysOn", "{message}");
+        assert_eq!(alert["labels"]["cluster"], "real", "{message}");
+        assert_eq!(alert["annotations"]["summary"], "value 1", "{message}");
+        let samples = env.clock().timeout(LIMIT, async {
+            loop {
+                let found = up
+                    .promql("ALERTS{alertname=\"AlwaysOn\",cluster=\"real\"}", None)
+                    .await;
+                if found[0]["value"][1] == "1" {
+                    break;
+                }
+                env.clock().sleep(POLL).await;
+            }
+        });
+        samples.await.expect("its samples arrive");
+        rules("1");
+        let id = prometheus.id().expect("it runs");
+        let mut kill = shell(format!("kill -HUP {id}"));
+        while next_line(&env, &mut kill).await.is_some() {}
+        self::message(&up, &env, "resolved").await;
+        prometheus.kill().await;
+        up.child.kill().await;
+    });
+}
+
+/// What the installed Prometheus says of itself; none where there is none.
+fn debian_prometheus() -> Option<String> {
+    let output = std::process::Command::new("prometheus")
+        .arg("--version")
+        .output();
+    let said = String::from_utf8(output.ok()?.stdout).ok()?;
+    said.lines().next().map(str::to_owned)
+}
+
+const POLL: Duration = Duration::from_millis(100);
+
+/// Waits for a message with this status, and gives its body.
+async fn message(up: &Up, env: &Env, status: &str) -> Value {
+    let found = env.clock().timeout(LIMIT, async {
+        loop {
+            let kept = up.get(ALERTMANAGER, "/receivers/messages").await;
+            let bodies = kept.as_array().into_iter().flatten();
+            let found = bodies
+                .filter_map(|own| serde_json::from_str::<Value>(own["payload"].as_str()?).ok())
+                .find(|body| body["status"] == status);
+            match found {
+                Some(body) => break body,
+                None => env.clock().sleep(POLL).await,
+            }
+        }
+    });
+    found.await.expect("the message arrives")
 }

@@ -15,6 +15,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// The standard ports of the servers.
 pub(crate) const PROMETHEUS: u16 = 9090;
+pub(crate) const ALERTMANAGER: u16 = 9093;
 pub(crate) const LOKI: u16 = 3100;
 pub(crate) const TEMPO: u16 = 3200;
 pub(crate) const OTLP_GRPC: u16 = 4317;
