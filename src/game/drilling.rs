@@ -59,14 +59,7 @@ impl Game {
             failing.name, failing.service
         );
         let right = failing.name == span && failing.service == of;
-        self.note_trail(&query, &found, &finding, right);
-        if right {
-            Ok(format!("{finding} (trace {})", found.trace_id))
-        } else {
-            Err(StepError::failed(expected, finding)
-                .asked(query)
-                .linked(self.trace_link(found.trace_id)))
-        }
+        self.judge_trail(&query, &found, finding, right, expected)
     }
 
     /// Follows the exemplar with the largest value since the last injection to its trace and looks at the span with the most time of
@@ -191,14 +184,25 @@ impl Game {
             format_duration(total)
         );
         let right = slowest.name == span;
+        self.judge_trail(query, found, finding, right, expected)
+    }
+
+    /// Keeps what the trace showed for the report, and says whether it is what was expected.
+    fn judge_trail(
+        &mut self,
+        query: &str,
+        found: &Trail,
+        finding: String,
+        right: bool,
+        expected: String,
+    ) -> Result<String, StepError> {
         self.note_trail(query, found, &finding, right);
         if right {
-            Ok(format!("{finding} (trace {})", found.trace_id))
-        } else {
-            Err(StepError::failed(expected, finding)
-                .asked(query)
-                .linked(self.trace_link(found.trace_id)))
+            return Ok(format!("{finding} (trace {})", found.trace_id));
         }
+        Err(StepError::failed(expected, finding)
+            .asked(query)
+            .linked(self.trace_link(found.trace_id)))
     }
 
     fn note_trail(&mut self, query: &str, found: &Trail, finding: &str, right: bool) {

@@ -98,10 +98,7 @@ async fn from_lines(
             let Some(link) = field.link(&line.line, &line.labels) else {
                 continue;
             };
-            let Some(trace_id) = trace_id_of(&link.value) else {
-                continue;
-            };
-            if let Some(spans) = complete_trace(apis, trace_id).await? {
+            if let Some((trace_id, spans)) = linked_trace(apis, &link.value).await? {
                 let reasoning = vec![
                     format!(
                         "the log line at {} names trace {trace_id}: derived field {}",
@@ -154,10 +151,7 @@ async fn from_exemplars(
             let Some(link) = destination.link(&exemplar.labels) else {
                 continue;
             };
-            let Some(trace_id) = trace_id_of(&link.value) else {
-                continue;
-            };
-            if let Some(spans) = complete_trace(apis, trace_id).await? {
+            if let Some((trace_id, spans)) = linked_trace(apis, &link.value).await? {
                 let reasoning = vec![
                     format!(
                         "of {} exemplars the largest is {} at {} of {}",
@@ -197,6 +191,18 @@ fn trace_id_of(text: &str) -> Option<TraceId> {
         .parse()
         .ok()
         .filter(|id: &TraceId| !id.is_none())
+}
+
+/// The trace that a link's value names.
+async fn linked_trace(
+    apis: &Apis,
+    value: &str,
+) -> Result<Option<(TraceId, Vec<TraceSpan>)>, ApiError> {
+    let Some(id) = trace_id_of(value) else {
+        return Ok(None);
+    };
+    let spans = complete_trace(apis, id).await?;
+    Ok(spans.map(|spans| (id, spans)))
 }
 
 /// A trace whose root has not arrived yet would show the wrong picture.

@@ -19,28 +19,19 @@ use crate::shared::Shared;
 
 /// The routes of a ruler. Rules are files: they are changed there, and read again by `POST /-/reload` of Prometheus.
 pub(crate) fn routes(shared: Arc<Shared>) -> Router {
-    Router::new()
+    let mut routes = Router::new()
         .route("/prometheus/api/v1/rules", get(prometheus_rules))
-        .route("/prometheus/api/v1/alerts", get(prometheus_alerts))
-        .route("/loki/api/v1/rules", get(all))
-        .route(
-            "/loki/api/v1/rules/{namespace}",
-            get(namespace).post(read_only).delete(read_only),
-        )
-        .route(
-            "/loki/api/v1/rules/{namespace}/{group}",
-            get(group).delete(read_only),
-        )
-        .route("/api/prom/rules", get(all))
-        .route(
-            "/api/prom/rules/{namespace}",
-            get(namespace).post(read_only).delete(read_only),
-        )
-        .route(
-            "/api/prom/rules/{namespace}/{group}",
-            get(group).delete(read_only),
-        )
-        .with_state(shared)
+        .route("/prometheus/api/v1/alerts", get(prometheus_alerts));
+    // The second one is Cortex' older path.
+    for root in ["/loki/api/v1/rules", "/api/prom/rules"] {
+        let in_namespace = get(namespace).post(read_only).delete(read_only);
+        let in_group = get(group).delete(read_only);
+        routes = routes
+            .route(root, get(all))
+            .route(&format!("{root}/{{namespace}}"), in_namespace)
+            .route(&format!("{root}/{{namespace}}/{{group}}"), in_group);
+    }
+    routes.with_state(shared)
 }
 
 async fn prometheus_rules(State(shared): State<Arc<Shared>>, params: Params) -> Response {

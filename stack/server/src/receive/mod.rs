@@ -190,6 +190,4 @@ fn joined(first: &str, second: &str) -> String {
 }
 
 #[cfg(test)]
-mod client_tests;
-#[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use gameday_env::{Env, Mode, Sim, SimConfig};
+use gameday_env::{Mode, Sim, SimConfig};
 use gameday_metrics::{Engine, EngineConfig, StoreConfig};
 use gameday_signal::{Labels, Sample, Timestamp};
 use gameday_wire::otlp::encode_traces;
@@ -83,10 +83,13 @@ impl ReceiveHost for Host {
     fn count(&self, _: &'static str, _: u64) {}
 }
 
-/// Runs `test` with an empty host.
-fn run_in<F: Future<Output = ()>>(mode: Mode, test: impl FnOnce(Env, Host) -> F) {
+/// Runs `test` with an empty host in virtual time.
+fn run<F: Future<Output = ()>>(test: impl FnOnce(Host) -> F) {
     let sim = Sim::new(&SimConfig {
-        mode,
+        mode: Mode::Virtual {
+            epoch: EPOCH,
+            speed: None,
+        },
         seed: 1,
         watchdog: Duration::from_secs(20),
     })
@@ -98,21 +101,7 @@ fn run_in<F: Future<Output = ()>>(mode: Mode, test: impl FnOnce(Env, Host) -> F)
             ..State::default()
         })),
     };
-    sim.block_on(test(sim.env().clone(), host));
-}
-
-/// Runs `test` in virtual time.
-fn run<F: Future<Output = ()>>(test: impl FnOnce(Host) -> F) {
-    let mode = Mode::Virtual {
-        epoch: EPOCH,
-        speed: None,
-    };
-    run_in(mode, |_, host| test(host));
-}
-
-/// Runs `test` on the wall clock, with real sockets.
-pub(super) fn run_real<F: Future<Output = ()>>(test: impl FnOnce(Env, Host) -> F) {
-    run_in(Mode::Real, test);
+    sim.block_on(test(host));
 }
 
 fn request(
