@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gameday_env::TlsVersion;
-use gameday_signal::parse_duration;
 use regex::Regex;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -21,9 +20,45 @@ pub(crate) enum IpProtocol {
     V6,
 }
 
+/// A duration as Go writes it, such as `1.5s` or `1m30s`.
 pub(crate) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
-    parse_duration(&text).map_err(D::Error::custom)
+    parse_duration(&text).ok_or_else(|| {
+        D::Error::custom(format!(
+            "{text:?} is not a valid duration, expected for example 5s, 1.5s or 1m30s"
+        ))
+    })
+}
+
+/// time.ParseDuration without a sign.
+fn parse_duration(text: &str) -> Option<Duration> {
+    const UNITS: [(&str, f64); 7] = [
+        ("ns", 1e-9),
+        ("us", 1e-6),
+        ("µs", 1e-6),
+        ("ms", 1e-3),
+        ("s", 1.0),
+        ("m", 60.0),
+        ("h", 3600.0),
+    ];
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
+    let mut secs = 0.0;
+    let mut rest = text;
+    loop {
+        let end = rest.find(|it: char| !it.is_ascii_digit() && it != '.')?;
+        let number: f64 = rest[..end].parse().ok()?;
+        let after = &rest[end..];
+        let unit_end = after.find(|it: char| it.is_ascii_digit() || it == '.');
+        let (unit, left) = after.split_at(unit_end.unwrap_or(after.len()));
+        let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit)?;
+        secs += number * factor;
+        if left.is_empty() {
+            return Duration::try_from_secs_f64(secs).ok();
+        }
+        rest = left;
+    }
 }
 
 pub(crate) fn tls_version<'de, D: Deserializer<'de>>(
@@ -112,6 +147,29 @@ impl<'de> Deserialize<'de> for Ignored {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_those_of_go() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("5s", Some(5000)),
+            ("1.5s", Some(1500)),
+            (".5s", Some(500)),
+            ("1m30s", Some(90_000)),
+            ("250ms", Some(250)),
+            ("1h", Some(3_600_000)),
+            ("5", None),
+            ("1d", None),
+            ("-1s", None),
+            ("1s2", None),
+            ("s", None),
+            ("", None),
+            ("999999999999999999999h", None),
+        ] {
+            let parsed = parse_duration(text);
+            assert_eq!(parsed, expected.map(Duration::from_millis), "{text}");
+        }
+    }
 
     #[test]
     fn sizes_are_powers_of_1024() {

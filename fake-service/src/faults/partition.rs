@@ -1,6 +1,7 @@
 //! `partition`: nothing gets through to another service, silently (Chaos Mesh's NetworkChaos `partition`).
 //!
-//! New connections hang and existing ones stall, so calls end by their time limit; after the repair what was held goes on.
+//! New connections hang and existing ones stall, so calls end by their time limit; after the repair what was held goes on. With `action: loss`
+//! a share of the packets is lost (NetworkChaos `loss`): what connections lose they send again, and their turns are late.
 
 use std::any::Any;
 
@@ -21,7 +22,11 @@ pub(super) const KIND: FaultKind = FaultKind {
         },
         Setting {
             name: "action",
-            summary: "partition (the default: bytes vanish) or refuse (connections are refused and reset)",
+            summary: "partition (the default: bytes vanish), refuse (connections are refused and reset) or loss (a share of the packets is lost)",
+        },
+        Setting {
+            name: "percent",
+            summary: "with loss: how many of a hundred packets, 0 to 100",
         },
     ],
     example: r#"{"type": "partition", "target": "upstream:payments", "lease": "5m"}"#,
@@ -41,13 +46,18 @@ fn read(settings: &mut Settings, around: &Surroundings) -> Result<Box<dyn Behavi
             "upstream:name",
         ));
     };
-    let fault = settings.choice(
+    let mut fault = settings.choice(
         "action",
         &[
             ("partition", LinkFault::Partition),
             ("refuse", LinkFault::Refuse),
+            ("loss", LinkFault::Loss { per_mille: 0 }),
         ],
     )?;
+    if let LinkFault::Loss { per_mille } = &mut fault {
+        let percent = settings.number("percent", 0.0..=100.0, None)?;
+        *per_mille = (percent * 10.0).round() as u16;
+    }
     Ok(Box::new(Partition { upstream, fault }))
 }
 
@@ -77,9 +87,24 @@ mod tests {
         let call = share_touched(&fault, Point::Call("payments"));
         assert_eq!(call, (1.0, Some(Effect::default())));
         assert_eq!(share_touched(&fault, Point::Query).0, 0.0);
-        assert_eq!(
-            refused(&json!({"type": "partition", "lease": "1m"})),
-            "target"
-        );
+        let lossy = json!({"type": "partition", "action": "loss", "percent": 2.5, "target": "upstream:payments", "lease": "1m"});
+        assert_eq!(share_touched(&lossy, Point::Call("payments")), call);
+        for (fault, field) in [
+            (json!({"type": "partition", "lease": "1m"}), "target"),
+            (
+                json!({"type": "partition", "action": "loss", "target": "upstream:payments", "lease": "1m"}),
+                "percent",
+            ),
+            (
+                json!({"type": "partition", "action": "loss", "percent": 101, "target": "upstream:payments", "lease": "1m"}),
+                "percent",
+            ),
+            (
+                json!({"type": "partition", "percent": 5, "target": "upstream:payments", "lease": "1m"}),
+                "percent",
+            ),
+        ] {
+            assert_eq!(refused(&fault), field, "{fault}");
+        }
     }
 }

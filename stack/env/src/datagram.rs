@@ -193,7 +193,11 @@ impl Env {
             from: from.clone(),
             bytes: bytes.to_vec(),
         };
-        match self.net().links().verdict(&from.host, &to.host) {
+        let links = self.net().links();
+        if links.loses(&from.host, &to.host) {
+            return;
+        }
+        match links.verdict(&from.host, &to.host) {
             LinkVerdict::Hold => {}
             LinkVerdict::Reset => {
                 sockets.put(from, Packet::Unreachable(to.clone()));
@@ -290,6 +294,9 @@ impl DatagramClient {
             Kind::Udp(socket) => socket,
         };
         let links = self.env.net().links();
+        if links.loses(self.env.host(), &self.peer.host) {
+            return Ok(());
+        }
         match links.verdict(self.env.host(), &self.peer.host) {
             LinkVerdict::Hold => return Ok(()),
             LinkVerdict::Reset => {
@@ -335,6 +342,9 @@ impl DatagramClient {
                 let count = received.map_err(|source| failed(&self.peer, source))?;
                 buffer.truncate(count);
                 let links = self.env.net().links();
+                if links.loses(&self.peer.host, self.env.host()) {
+                    continue;
+                }
                 match links.verdict(&self.peer.host, self.env.host()) {
                     LinkVerdict::Deliver => return Ok(buffer),
                     LinkVerdict::Delay(latency) => {
@@ -424,6 +434,11 @@ mod tests {
                     assert_eq!(ask(&env, &address).await, Err(refused.to_owned()));
                 }
                 drop(refuse);
+                let all = LinkFault::Loss { per_mille: 1000 };
+                let lossy = env.fault_link("caller", "echo", all);
+                let lost = Err("timed out after 2s".to_owned());
+                assert_eq!(ask(&env, &address).await, lost);
+                drop(lossy);
                 // A datagram is lost whichever way the link is cut.
                 for (from, to) in [("caller", "echo"), ("echo", "caller")] {
                     let cut = env.fault_link(from, to, LinkFault::Partition);

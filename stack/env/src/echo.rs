@@ -133,6 +133,9 @@ impl Echo {
 
 /// One packet over a link; it never arrives where the link is cut.
 async fn cross(env: &Env, from: &str, to: &str) {
+    if env.net().links().loses(from, to) {
+        std::future::pending::<()>().await;
+    }
     match env.net().links().verdict(from, to) {
         LinkVerdict::Deliver | LinkVerdict::Reset => {}
         LinkVerdict::Delay(latency) => env.clock().sleep(latency).await,
@@ -187,10 +190,13 @@ mod tests {
             assert_eq!(ask(&env, "web").await, Some(reply));
             assert_eq!(env.now().since(begin), latency);
             drop(slow);
+            let all = LinkFault::Loss { per_mille: 1000 };
             for (from, to) in [("caller", "web"), ("web", "*")] {
-                let cut = env.fault_link(from, to, LinkFault::Partition);
-                assert_eq!(ask(&env, "web").await, None);
-                drop(cut);
+                for fault in [LinkFault::Partition, all] {
+                    let cut = env.fault_link(from, to, fault);
+                    assert_eq!(ask(&env, "web").await, None);
+                    drop(cut);
+                }
             }
             let listened = crate::Address::new("web", 80);
             let listener = env.listen(&listened).await.expect("free");

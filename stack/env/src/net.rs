@@ -20,7 +20,7 @@ use tokio_rustls::TlsStream;
 
 use crate::clock::Clock;
 use crate::datagram::Datagrams;
-use crate::link::{LinkVerdict, Links};
+use crate::link::{LinkVerdict, Links, RESEND_FIRST, RESEND_TURN};
 
 /// A host name (or an IP address) and a port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -293,6 +293,10 @@ impl Net {
                 }
             }
         }
+        let late = self.links.resending(from, &address.host, RESEND_FIRST);
+        if late > Duration::ZERO {
+            clock.sleep(late).await;
+        }
         let stream = match &self.kind {
             Kind::Memory(listeners) => Stream::Memory(dial_memory(listeners, address)?),
             Kind::Tcp(names) => {
@@ -563,8 +567,9 @@ impl Gate {
         let latency = std::task::ready!(self.poll_open(context))?;
         if self.read_last {
             self.read_last = false;
-            self.turning =
-                (latency > Duration::ZERO).then(|| Box::pin(tokio::time::sleep(latency)));
+            let resending = self.links.resending(&self.from, &self.to, RESEND_TURN);
+            let late = latency + resending;
+            self.turning = (late > Duration::ZERO).then(|| Box::pin(tokio::time::sleep(late)));
         }
         if let Some(sleep) = &mut self.turning {
             std::task::ready!(sleep.as_mut().poll(context));

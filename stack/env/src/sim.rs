@@ -66,17 +66,14 @@ impl Sim {
         }
         let runtime = builder.build()?;
         let entered = runtime.enter();
+        let links = Links::seeded(config.seed);
         let (clock, net, watchdog) = match config.mode {
             Mode::Virtual { epoch, .. } => {
                 let clock = Clock::starting_at(epoch, true);
                 let watchdog = Watchdog::start(clock.clone(), config.watchdog);
-                (clock, Net::in_memory(Links::default()), Some(watchdog))
+                (clock, Net::in_memory(links), Some(watchdog))
             }
-            Mode::Real => (
-                Clock::starting_at(wall_now(), false),
-                Net::tcp(Links::default()),
-                None,
-            ),
+            Mode::Real => (Clock::starting_at(wall_now(), false), Net::tcp(links), None),
         };
         let journal = Journal::new(clock.clone());
         let env = Env::new(clock.clone(), net, config.seed, journal, virtual_time);
