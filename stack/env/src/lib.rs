@@ -33,6 +33,7 @@ mod http_client;
 mod http_server;
 mod journal;
 mod link;
+mod local;
 mod lookup;
 mod net;
 mod process;

@@ -5,7 +5,6 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +20,7 @@ use tokio_rustls::TlsStream;
 use crate::clock::Clock;
 use crate::datagram::Datagrams;
 use crate::link::{LinkVerdict, Links, RESEND_FIRST, RESEND_TURN};
+use crate::local::OwnPath;
 
 /// A host name (or an IP address) and a port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,7 +128,7 @@ pub struct Net {
     links: Links,
     datagrams: Datagrams,
     /// The sockets in the file systems of the hosts, in memory: by host and path.
-    local: Arc<Mutex<BTreeMap<(String, String), Pipes>>>,
+    pub(crate) local: Arc<Mutex<BTreeMap<(String, String), Pipes>>>,
 }
 
 /// Takes the far ends of new pipes in memory.
@@ -141,7 +141,7 @@ enum Kind {
 }
 
 /// The bytes that a pipe in memory holds in each direction before a writer waits, as much as a Linux socket buffer has at first.
-const PIPE_BYTES: usize = 64 << 10;
+pub(crate) const PIPE_BYTES: usize = 64 << 10;
 
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -378,76 +378,13 @@ async fn connect_from(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
     socket.connect(to).await
 }
 
-impl Net {
-    /// Listens at a socket in the file system of `host`; in memory, under that name.
-    ///
-    /// # Errors
-    /// Where the path is taken or cannot be bound.
-    pub(crate) fn listen_unix(&self, host: &str, path: &str) -> Result<Listener, NetError> {
-        let failed = |source| NetError::Unix {
-            path: path.to_owned(),
-            source,
-        };
-        let kind = if self.is_memory() {
-            let mut table = locked(&self.local);
-            let key = (host.to_owned(), path.to_owned());
-            if table.get(&key).is_some_and(|sender| !sender.is_closed()) {
-                return Err(failed(io::ErrorKind::AddrInUse.into()));
-            }
-            let (sender, receiver) = mpsc::unbounded_channel();
-            table.insert(key, sender);
-            ListenerKind::Memory(receiver)
-        } else {
-            let listener = UnixListener::bind(path).map_err(failed)?;
-            ListenerKind::Unix(listener, OwnPath(path.into()))
-        };
-        Ok(Listener {
-            address: Address::new(path, 0),
-            kind,
-        })
-    }
-
-    /// Connects to a socket in the file system of `host`. No link is between the two: a host is not cut off from itself.
-    ///
-    /// # Errors
-    /// Where there is no such socket, or nobody listens.
-    pub(crate) async fn dial_unix(&self, host: &str, path: &str) -> Result<Connection, NetError> {
-        let failed = |source| NetError::Unix {
-            path: path.to_owned(),
-            source,
-        };
-        let stream = if self.is_memory() {
-            let table = locked(&self.local);
-            let sender = table.get(&(host.to_owned(), path.to_owned()));
-            let sender = sender.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-            let (near, far) = tokio::io::duplex(PIPE_BYTES);
-            let refused = |_| failed(io::ErrorKind::ConnectionRefused.into());
-            sender.send(far).map_err(refused)?;
-            Stream::Memory(near)
-        } else {
-            Stream::Unix(UnixStream::connect(path).await.map_err(failed)?)
-        };
-        Ok(Connection::plain(stream))
-    }
-}
-
-/// The file of a socket, which goes with its listener.
-struct OwnPath(PathBuf);
-
-impl Drop for OwnPath {
-    fn drop(&mut self) {
-        // A file that somebody else has removed is gone as well.
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
 /// Takes connections.
 pub struct Listener {
-    address: Address,
-    kind: ListenerKind,
+    pub(crate) address: Address,
+    pub(crate) kind: ListenerKind,
 }
 
-enum ListenerKind {
+pub(crate) enum ListenerKind {
     Memory(mpsc::UnboundedReceiver<DuplexStream>),
     Tcp(TcpListener),
     Unix(UnixListener, OwnPath),
@@ -491,7 +428,7 @@ impl Listener {
             ListenerKind::Unix(listener, path) => match listener.accept().await {
                 Ok((stream, _)) => Ok(Connection::plain(Stream::Unix(stream))),
                 Err(source) => Err(NetError::Unix {
-                    path: path.0.display().to_string(),
+                    path: path.to_string(),
                     source,
                 }),
             },
@@ -507,7 +444,7 @@ pub struct Connection {
     to_proxy: bool,
 }
 
-enum Stream {
+pub(crate) enum Stream {
     Memory(DuplexStream),
     Tcp(TcpStream),
     Unix(UnixStream),
@@ -515,7 +452,7 @@ enum Stream {
 }
 
 impl Connection {
-    fn plain(stream: Stream) -> Self {
+    pub(crate) fn plain(stream: Stream) -> Self {
         Self {
             stream,
             gate: None,
