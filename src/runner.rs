@@ -90,6 +90,9 @@ pub fn play_file(options: &RunOptions, path: &Path) -> Result<PlayedFeature, Fai
     let scenario = game_day_of(&feature)
         .map(|own| Scenario::load(&options.root, own))
         .transpose()?;
+    if let (Some(scenario), Some(divisor)) = (&scenario, options.compress) {
+        scenario.check_compression(divisor)?;
+    }
     let epoch = scenario
         .as_ref()
         .map_or(Timestamp::EPOCH, |scenario| scenario.settings.epoch);

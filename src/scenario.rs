@@ -46,6 +46,10 @@ pub struct Settings {
     /// The seed of every random stream, unless the command line gives one.
     #[serde(default = "default_seed")]
     pub seed: u64,
+    /// The most that a run on the real clock may be compressed, where the game day depends on something that cannot be: how long a
+    /// service or a probe takes.
+    #[serde(default)]
+    pub compress_max: Option<u32>,
     /// The load.
     pub load: LoadSettings,
     /// How much telemetry the services send.
@@ -399,6 +403,21 @@ impl Scenario {
             .collect();
         names.sort();
         names
+    }
+
+    /// Whether a run on the real clock may be compressed so much.
+    ///
+    /// # Errors
+    /// Where `compress_max` is less, with the greatest divisor as a hint.
+    pub fn check_compression(&self, divisor: u32) -> Result<(), Failure> {
+        match self.settings.compress_max {
+            Some(most) if most < divisor => Err(Failure::usage(format!(
+                "{}: this game day can be compressed {most} times at most, got {divisor}",
+                self.path.display()
+            ))
+            .hinted(format!("--compress {most}, or no --compress at all"))),
+            _ => Ok(()),
+        }
     }
 
     fn validate(&self, text: &str) -> Result<(), Failure> {

@@ -1,20 +1,20 @@
 //! An HTTP client that dials through the network of the simulation, with TLS and through proxies where it is told so.
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 
 use crate::clock::Clock;
 use crate::host::Env;
+use crate::http_pool::{Lane, Pool};
 use crate::net::{Address, Connection, NetError};
 use crate::proxy::{ProxyKind, ProxyOptions, ProxyUrl};
 use crate::proxy_handshake::through;
@@ -23,7 +23,7 @@ use crate::tls::{TlsClient, TlsError, TlsOptions};
 /// A client with its own pool of connections. A clone shares the pool.
 #[derive(Clone)]
 pub struct HttpClient {
-    client: Client<Connector, Full<Bytes>>,
+    pool: Arc<Pool>,
     way: Arc<Way>,
     clock: Clock,
 }
@@ -89,8 +89,6 @@ pub enum HttpErrorKind {
 
 /// The largest answer that is read.
 const RESPONSE_BYTES_MAX: usize = 256 << 20;
-/// How long an unused connection is kept.
-const IDLE_MAX: Duration = Duration::from_secs(90);
 
 impl HttpClient {
     pub(crate) fn new(env: &Env, options: HttpOptions) -> Self {
@@ -99,13 +97,8 @@ impl HttpClient {
             options,
             tls: OnceLock::new(),
         });
-        let client = Client::builder(HostExecutor(env.clone()))
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_MAX)
-            .build(Connector(Arc::clone(&way)));
         Self {
-            client,
+            pool: Arc::default(),
             way,
             clock: env.clock().clone(),
         }
@@ -133,30 +126,83 @@ impl HttpClient {
             .log_in_at_proxy(&mut request)
             .map_err(|failure| error(failure.kind(), failure.to_string()))?;
         let answered = self.clock.timeout(limit, async {
-            let response = self
-                .client
-                .request(request.map(Full::new))
+            let (response, lane) = self
+                .exchange(request.map(Full::new))
                 .await
-                .map_err(|source| {
-                    let (kind, reason) = describe(&source);
-                    error(kind, reason)
-                })?;
+                .map_err(|failure| error(failure.kind(), failure.to_string()))?;
             let (head, body) = response.into_parts();
-            let body = read_body(body, self.way.options.answer)
+            let (body, is_whole) = read_body(body, self.way.options.answer)
                 .await
                 .map_err(|(kind, reason)| error(kind, reason))?;
+            // One whose answer has not been read to its end takes no other request.
+            if is_whole {
+                self.pool.put(&uri, lane, self.way.env.now());
+            }
             Ok(Response::from_parts(head, body))
         });
         answered
             .await
             .map_err(|elapsed| error(HttpErrorKind::Timeout, elapsed.to_string()))?
     }
+
+    /// Sends a request over a connection that waits, or over a new one; gives the beginning of the answer and its connection.
+    async fn exchange(
+        &self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<(Response<Incoming>, Lane), DialError> {
+        let uri = request.uri().clone();
+        let (_, address) = destination(&uri)?;
+        if !request.headers().contains_key(header::HOST) {
+            let host = host_header(&uri, &address)?;
+            request.headers_mut().insert(header::HOST, host);
+        }
+        let path = uri.path_and_query().cloned();
+        let path = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
+        loop {
+            let waiting = self.pool.take(&uri, self.way.env.now());
+            let is_new = waiting.is_none();
+            let mut lane = match waiting {
+                Some(lane) => lane,
+                None => self.way.open(&uri).await?,
+            };
+            // The other end may have closed it since.
+            if lane.sender.ready().await.is_err() && !is_new {
+                continue;
+            }
+            *request.uri_mut() = if lane.is_proxied { &uri } else { &path }.clone();
+            match lane.sender.try_send_request(request).await {
+                Ok(response) => return Ok((response, lane)),
+                Err(mut failed) => match failed.take_message() {
+                    // Nothing of it was sent: a connection of its own is worth another try.
+                    Some(unsent) if !is_new => request = unsent,
+                    _ => return Err(failed.into_error().into()),
+                },
+            }
+        }
+    }
 }
 
+/// The host, with the port where it is not the scheme's own.
+fn host_header(uri: &Uri, address: &Address) -> Result<HeaderValue, DialError> {
+    let host = uri.host().unwrap_or_default();
+    let standard = if uri.scheme_str() == Some("https") {
+        443
+    } else {
+        80
+    };
+    let value = if address.port == standard {
+        HeaderValue::from_str(host)
+    } else {
+        HeaderValue::from_str(&format!("{host}:{}", address.port))
+    };
+    value.map_err(|_| DialError::Host(host.to_owned()))
+}
+
+/// The body as far as it is read, and whether that is all of it.
 async fn read_body(
     mut body: Incoming,
     limit: AnswerLimit,
-) -> Result<Bytes, (HttpErrorKind, String)> {
+) -> Result<(Bytes, bool), (HttpErrorKind, String)> {
     let (AnswerLimit::Refuse(most) | AnswerLimit::Cut(most)) = limit;
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
@@ -172,7 +218,7 @@ async fn read_body(
             }
             whole.extend_from_slice(&std::mem::take(&mut first));
             whole.extend_from_slice(&data[..most - whole.len()]);
-            return Ok(whole.freeze());
+            return Ok((whole.freeze(), false));
         }
         // Most answers come in one piece, which is not copied.
         if first.is_empty() && whole.is_empty() {
@@ -182,14 +228,15 @@ async fn read_body(
             whole.extend_from_slice(&data);
         }
     }
-    Ok(if whole.is_empty() {
+    let body = if whole.is_empty() {
         first
     } else {
         whole.freeze()
-    })
+    };
+    Ok((body, true))
 }
 
-/// Why a connection was not made.
+/// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 enum DialError {
     #[error(transparent)]
@@ -198,6 +245,10 @@ enum DialError {
     Tls(#[from] TlsError),
     #[error("proxy: {0}")]
     Proxy(String),
+    #[error("{}", innermost(.0))]
+    Broken(#[from] hyper::Error),
+    #[error("{0:?} is no host")]
+    Host(String),
     #[error("unsupported protocol scheme {0:?}, expected \"http\" or \"https\"")]
     Scheme(String),
 }
@@ -208,6 +259,8 @@ impl DialError {
             Self::Net(NetError::Refused { .. }) => HttpErrorKind::Refused,
             Self::Net(NetError::UnknownHost { .. }) => HttpErrorKind::UnknownHost,
             Self::Net(NetError::Taken { .. } | NetError::Io { .. } | NetError::Unix { .. })
+            | Self::Broken(_)
+            | Self::Host(_)
             | Self::Scheme(_) => HttpErrorKind::Broken,
             Self::Tls(_) => HttpErrorKind::Tls,
             Self::Proxy(_) => HttpErrorKind::Proxy,
@@ -215,18 +268,13 @@ impl DialError {
     }
 }
 
-/// Finds the cause that says most in hyper's chain of errors.
-fn describe(error: &hyper_util::client::legacy::Error) -> (HttpErrorKind, String) {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    let mut last = error.to_string();
-    while let Some(cause) = source {
-        if let Some(dial) = cause.downcast_ref::<DialError>() {
-            return (dial.kind(), dial.to_string());
-        }
-        last = cause.to_string();
-        source = cause.source();
+/// The cause that says most in hyper's chain of errors.
+fn innermost(error: &hyper::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
     }
-    (HttpErrorKind::Broken, last)
+    cause.to_string()
 }
 
 /// Runs hyper's connection tasks as tasks of the host, so that a crash takes them with it.
@@ -290,6 +338,18 @@ impl Way {
         Ok(())
     }
 
+    /// A new connection for requests.
+    async fn open(&self, uri: &Uri) -> Result<Lane, DialError> {
+        let connection = self.connect(uri).await?;
+        let is_proxied = connection.leads_to_proxy();
+        let (sender, connection) = http1::handshake(TokioIo::new(connection)).await?;
+        self.env.spawn(async move {
+            // Whoever waits for an answer is told what went wrong.
+            let _ = connection.await;
+        });
+        Ok(Lane { sender, is_proxied })
+    }
+
     async fn connect(&self, uri: &Uri) -> Result<Connection, DialError> {
         let (is_tls, address) = destination(uri)?;
         let connection = match self.proxy_to(is_tls, &address)? {
@@ -323,26 +383,6 @@ fn destination(uri: &Uri) -> Result<(bool, Address), DialError> {
         .trim_end_matches(']');
     let port = uri.port_u16().unwrap_or(default_port);
     Ok((is_tls, Address::new(host, port)))
-}
-
-#[derive(Clone)]
-struct Connector(Arc<Way>);
-
-type Dialling = Pin<Box<dyn Future<Output = Result<TokioIo<Connection>, DialError>> + Send>>;
-
-impl tower::Service<Uri> for Connector {
-    type Response = TokioIo<Connection>;
-    type Error = DialError;
-    type Future = Dialling;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), DialError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Dialling {
-        let way = Arc::clone(&self.0);
-        Box::pin(async move { way.connect(&uri).await.map(TokioIo::new) })
-    }
 }
 
 #[cfg(test)]

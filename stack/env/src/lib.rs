@@ -30,6 +30,7 @@ mod echo_socket;
 mod host;
 mod http2_client;
 mod http_client;
+mod http_pool;
 mod http_server;
 mod journal;
 mod link;

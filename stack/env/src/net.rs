@@ -472,6 +472,11 @@ impl Connection {
             ..self
         }
     }
+
+    /// Whether its other end is such a proxy.
+    pub(crate) fn leads_to_proxy(&self) -> bool {
+        self.to_proxy
+    }
 }
 
 struct Gate {
@@ -577,11 +582,5 @@ impl AsyncWrite for Connection {
             Stream::Unix(stream) => Pin::new(stream).poll_shutdown(context),
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
-    }
-}
-
-impl hyper_util::client::legacy::connect::Connection for Connection {
-    fn connected(&self) -> hyper_util::client::legacy::connect::Connected {
-        hyper_util::client::legacy::connect::Connected::new().proxy(self.to_proxy)
     }
 }
