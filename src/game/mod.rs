@@ -213,6 +213,11 @@ impl Game {
             .map_or(duration, |divisor| duration / divisor)
     }
 
+    /// What durations are divided by: 1 where the run is not compressed.
+    pub fn compression(&self) -> f64 {
+        self.options.compress.map_or(1.0, f64::from)
+    }
+
     /// The reverse of [`Self::scaled`].
     pub fn unscaled(&self, duration: Duration) -> Duration {
         self.options

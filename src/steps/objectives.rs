@@ -1,5 +1,7 @@
 //! Steps about service level objectives and any other query.
 
+use std::time::Duration;
+
 use gameday_signal::format_duration;
 
 use super::{Arguments, StepDef, StepKind};
@@ -146,12 +148,12 @@ fn sli_back(world: &mut World, arguments: &Arguments) -> Result<String, StepErro
 
 fn query_exceeds(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
     let limit = arguments.number(1)?;
-    query(world, arguments, Direction::Above, limit, &limit)
+    query(world, arguments, Direction::Above, limit, f64::to_string)
 }
 
 fn query_below(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
     let limit = arguments.number(1)?;
-    query(world, arguments, Direction::Below, limit, &limit)
+    query(world, arguments, Direction::Below, limit, f64::to_string)
 }
 
 fn time_exceeds(world: &mut World, arguments: &Arguments) -> Result<String, StepError> {
@@ -167,10 +169,13 @@ fn time(
     arguments: &Arguments,
     direction: Direction,
 ) -> Result<String, StepError> {
-    let limit = arguments.duration(1)?;
-    let secs = world.game()?.scaled(limit).as_secs_f64();
-    let shown = format_duration(limit);
-    query(world, arguments, direction, secs, &shown)
+    let limit = arguments.duration(1)?.as_secs_f64();
+    // On a compressed clock the system measures the compressed times; they are told as those of the feature.
+    let compression = world.game()?.compression();
+    query(world, arguments, direction, limit / compression, |secs| {
+        let told = Duration::try_from_secs_f64(secs * compression);
+        told.map_or_else(|_| secs.to_string(), format_duration)
+    })
 }
 
 /// Where every value has to lie.
@@ -185,7 +190,7 @@ fn query(
     arguments: &Arguments,
     direction: Direction,
     limit: f64,
-    shown: &dyn std::fmt::Display,
+    tell: impl Fn(&f64) -> String,
 ) -> Result<String, StepError> {
     let (verb, holds): (_, fn(f64, f64) -> bool) = match direction {
         Direction::Above => ("exceed", |value, limit| value > limit),
@@ -200,11 +205,12 @@ fn query(
     let values: Vec<String> = waited
         .seen
         .iter()
-        .map(|sample| format!("{} {}", sample.labels, sample.value))
+        .map(|sample| format!("{} {}", sample.labels, tell(&sample.value)))
         .collect();
     let values = values.join("; ");
     let expected = format!(
-        "the query to {verb} {shown} within {}",
+        "the query to {verb} {} within {}",
+        tell(&limit),
         format_duration(within)
     );
     if waited.found.is_some() {

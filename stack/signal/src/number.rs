@@ -1,7 +1,30 @@
-//! Numbers in JSON, which knows neither not-a-number nor the infinities.
+//! Numbers as Go writes them, and in JSON, which knows neither not-a-number nor the infinities.
+
+use std::ops::Range;
 
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserializer, Serializer};
+
+/// A number with the shortest digits that tell it, as Go writes it: with an exponent of at least two digits where its magnitude is
+/// not 0 and lies outside of `plain`.
+pub fn format_go(value: f64, plain: Range<f64>) -> String {
+    if value.is_nan() {
+        return "NaN".to_owned();
+    }
+    if value.is_infinite() {
+        return (if value > 0.0 { "+Inf" } else { "-Inf" }).to_owned();
+    }
+    if value == 0.0 || plain.contains(&value.abs()) {
+        return value.to_string();
+    }
+    let text = format!("{value:e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, exponent) = match exponent.strip_prefix('-') {
+        Some(exponent) => ('-', exponent),
+        None => ('+', exponent),
+    };
+    format!("{digits}e{sign}{exponent:0>2}")
+}
 
 /// Writes a number; not-a-number and the infinities become the texts `NaN`, `+Inf` and `-Inf`, as in Prometheus' HTTP API. For
 /// `#[serde(with = "number")]`.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use gameday_signal::Histogram;
+use gameday_signal::number::format_go;
 
 use super::buckets::buckets;
 
@@ -31,23 +32,7 @@ pub fn histogram_text(histogram: &Histogram) -> String {
 
 /// A number as Go's `%g` with the shortest digits: an exponent below 1e-4 and from 1e6 on.
 pub(crate) fn format_g(value: f64) -> String {
-    if value.is_nan() {
-        return "NaN".to_owned();
-    }
-    if value.is_infinite() {
-        return (if value > 0.0 { "+Inf" } else { "-Inf" }).to_owned();
-    }
-    let magnitude = value.abs();
-    if magnitude != 0.0 && !(1e-4..1e6).contains(&magnitude) {
-        let text = format!("{value:e}");
-        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        let (sign, exponent) = match exponent.strip_prefix('-') {
-            Some(exponent) => ('-', exponent),
-            None => ('+', exponent),
-        };
-        return format!("{digits}e{sign}{exponent:0>2}");
-    }
-    value.to_string()
+    format_go(value, 1e-4..1e6)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
+use gameday_signal::number::format_go;
 use gameday_signal::{Timestamp, parse_duration};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
@@ -176,15 +177,9 @@ pub(crate) fn parse_step_ms(text: &str) -> Option<i64> {
         .and_then(|duration| i64::try_from(duration.as_millis()).ok())
 }
 
-/// A number as Go's `FormatFloat(value, 'f', -1, 64)` writes it.
+/// A number as Prometheus' API writes it (util/jsonutil, MarshalFloat): as JavaScript would.
 pub(crate) fn format_value(value: f64) -> String {
-    if value.is_nan() {
-        "NaN".to_owned()
-    } else if value.is_infinite() {
-        if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned()
-    } else {
-        format!("{value}")
-    }
+    format_go(value, 1e-6..1e21)
 }
 
 /// Milliseconds as seconds with up to three decimals, as Prometheus writes times.
@@ -254,7 +249,14 @@ mod tests {
     #[test]
     fn values_are_written_as_go_writes_them() {
         for (value, expected) in [
-            (1e21, "1000000000000000000000"),
+            (1e20, "100000000000000000000"),
+            (1e21, "1e+21"),
+            (1.2345678901234569e23, "1.2345678901234569e+23"),
+            (1e-6, "0.000001"),
+            (-2.5e-10, "-2.5e-10"),
+            (1e-7, "1e-07"),
+            (5e-324, "5e-324"),
+            (0.0, "0"),
             (0.1, "0.1"),
             (f64::NEG_INFINITY, "-Inf"),
             (f64::NAN, "NaN"),
