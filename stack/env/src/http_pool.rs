@@ -103,3 +103,89 @@ impl Pool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::host::Env;
+    use crate::net::{Address, Connection};
+    use crate::sim::{Mode, Sim, SimConfig};
+    use http::Request;
+
+    const LIMIT: Duration = Duration::from_secs(1);
+
+    /// Answers requests without a body on a connection until it is closed, or until so many are answered.
+    async fn answer(mut connection: Connection, most: usize) -> usize {
+        let mut answered = 0;
+        let mut read = Vec::new();
+        while answered < most {
+            let mut bytes = [0; 512];
+            match connection.read(&mut bytes).await {
+                Ok(0) | Err(_) => break,
+                Ok(count) => read.extend_from_slice(&bytes[..count]),
+            }
+            if read.ends_with(b"\r\n\r\n") {
+                read.clear();
+                answered += 1;
+                let text = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+                if connection.write_all(text).await.is_err() {
+                    break;
+                }
+            }
+        }
+        answered
+    }
+
+    async fn ask(env: &Env, client: &crate::HttpClient) {
+        let request = Request::get("http://server:80/").body(Bytes::new());
+        let answer = client.send(request.expect("a request"), LIMIT).await;
+        assert_eq!(answer.expect("an answer").body(), "ok", "{:?}", env.now());
+    }
+
+    fn run<F: Future<Output = ()>>(test: impl FnOnce(Env, Clock) -> F) {
+        let sim = Sim::new(&SimConfig {
+            mode: Mode::Virtual {
+                epoch: Timestamp::EPOCH,
+                speed: None,
+            },
+            seed: 1,
+            watchdog: Duration::from_secs(20),
+        })
+        .expect("a runtime");
+        let env = sim.env().clone();
+        sim.block_on(test(env.clone(), env.clock().clone()));
+    }
+
+    #[test]
+    fn a_connection_takes_the_next_request_until_it_is_closed_or_old() {
+        run(|env, clock| async move {
+            let mut listener = env
+                .listen(&Address::new("server", 80))
+                .await
+                .expect("a free address");
+            let client = env.on("caller").http_client();
+            let server = async {
+                let mut answered = Vec::new();
+                for most in [2, 9, 9] {
+                    let connection = listener.accept().await.expect("a connection");
+                    answered.push(answer(connection, most).await);
+                }
+                answered
+            };
+            let caller = async {
+                // The first connection is closed by the server after two, the second is too old for its third.
+                for _ in 0..4 {
+                    ask(&env, &client).await;
+                }
+                clock.sleep(IDLE_MAX).await;
+                ask(&env, &client).await;
+                drop(client);
+            };
+            let (answered, ()) = tokio::join!(server, caller);
+            assert_eq!(answered, [2, 2, 1]);
+        });
+    }
+}
