@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
@@ -11,17 +11,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A set of label names and values, sorted by name, without empty values (an empty value is an absent label).
 ///
-/// All names and values stand in one string and a clone is one reference count, because a store holds many thousands of them.
+/// All of it stands in one allocation and a clone is one reference count, because a store holds many thousands of them: the
+/// fingerprint, the number of labels, then name, value, name, value, each after its length. Numbers are written in characters of
+/// ASCII ([`write_number`]), so that the whole is one `str` and no part has to be proven UTF-8 again when it is read.
 #[derive(Clone)]
-pub struct Labels(Arc<Packed>);
-
-struct Packed {
-    /// Names and values one after the other: name, value, name, value.
-    text: Box<str>,
-    /// Where each of them ends in `text`.
-    ends: Box<[u32]>,
-    fingerprint: u64,
-}
+pub struct Labels(Arc<str>);
 
 /// The label that holds a series' metric name.
 const METRIC_NAME: &str = "__name__";
@@ -32,10 +26,79 @@ const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 /// prometheus/common's model separates names and values by this byte, which no UTF-8 text holds.
 const SEPARATOR: u8 = 0xff;
 
+/// Bits of a number in one character of it, and the bit that says that another character follows.
+const DIGIT_BITS: u32 = 6;
+const MORE: u8 = 1 << DIGIT_BITS;
+/// Characters of the fingerprint at the start: 64 bits, seven each.
+const FINGERPRINT_CHARACTERS: usize = 10;
+
+/// Writes `number` as characters of six bits, the lowest first.
+fn write_number(packed: &mut String, mut number: usize) {
+    loop {
+        let digit = (number % usize::from(MORE)) as u8;
+        number >>= DIGIT_BITS;
+        if number == 0 {
+            packed.push(char::from(digit));
+            return;
+        }
+        packed.push(char::from(digit | MORE));
+    }
+}
+
+/// The number that [`write_number`] wrote at the start of `packed`, and what follows it.
+fn read_number(packed: &str) -> (usize, &str) {
+    let mut number = 0;
+    for (index, byte) in packed.bytes().enumerate() {
+        number |= usize::from(byte % MORE) << (DIGIT_BITS * index as u32);
+        if byte < MORE {
+            return (number, &packed[index + 1..]);
+        }
+    }
+    (number, "")
+}
+
+fn number_characters(number: usize) -> usize {
+    (usize::BITS - number.leading_zeros())
+        .div_ceil(DIGIT_BITS)
+        .max(1) as usize
+}
+
+/// Names and values of a label set in the order of the names.
+#[derive(Clone)]
+struct Pairs<'a> {
+    left: usize,
+    rest: &'a str,
+}
+
+impl<'a> Pairs<'a> {
+    fn part(&mut self) -> &'a str {
+        let (length, rest) = read_number(self.rest);
+        let (part, rest) = rest.split_at(length);
+        self.rest = rest;
+        part
+    }
+}
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        Some((self.part(), self.part()))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Pairs<'_> {}
+
 impl Labels {
     /// The set without labels.
     pub fn empty() -> Self {
-        Self::from_sorted(&[])
+        static EMPTY: LazyLock<Labels> = LazyLock::new(|| Labels::from_sorted(&[].into_iter()));
+        EMPTY.clone()
     }
 
     /// Builds a set from pairs in any order. Pairs with an empty value are left out; of a name given twice the last one counts.
@@ -47,54 +110,48 @@ impl Labels {
         builder.build()
     }
 
-    fn from_sorted(pairs: &[(String, String)]) -> Self {
-        let mut text = String::with_capacity(
-            pairs
-                .iter()
-                .map(|(name, value)| name.len() + value.len())
-                .sum(),
-        );
-        let mut ends = Vec::with_capacity(pairs.len() * 2);
+    fn from_sorted<'a>(
+        pairs: &(impl ExactSizeIterator<Item = (&'a str, &'a str)> + Clone),
+    ) -> Self {
+        let parts = || pairs.clone().flat_map(|(name, value)| [name, value]);
         let mut fingerprint = FNV_OFFSET;
-        for part in pairs.iter().flat_map(|(name, value)| [name, value]) {
-            text.push_str(part);
-            ends.push(
-                u32::try_from(text.len())
-                    .expect("invariant: bodies are limited far below 4 GiB, so label sets are too"),
-            );
+        let mut length = FINGERPRINT_CHARACTERS + number_characters(pairs.len());
+        for part in parts() {
+            length += number_characters(part.len()) + part.len();
             for byte in part.bytes().chain([SEPARATOR]) {
                 fingerprint = (fingerprint ^ u64::from(byte)).wrapping_mul(FNV_PRIME);
             }
         }
-        Self(Arc::new(Packed {
-            text: text.into_boxed_str(),
-            ends: ends.into_boxed_slice(),
-            fingerprint,
-        }))
+        let mut packed = String::with_capacity(length);
+        for index in 0..FINGERPRINT_CHARACTERS {
+            packed.push(char::from((fingerprint >> (7 * index)) as u8 & 0x7f));
+        }
+        write_number(&mut packed, pairs.len());
+        for part in parts() {
+            write_number(&mut packed, part.len());
+            packed.push_str(part);
+        }
+        Self(packed.into())
     }
 
     /// The number of labels.
     pub fn len(&self) -> usize {
-        self.0.ends.len() / 2
+        self.pairs().left
     }
 
     /// Whether there is no label.
     pub fn is_empty(&self) -> bool {
-        self.0.ends.is_empty()
+        self.len() == 0
     }
 
-    fn part(&self, index: usize) -> &str {
-        let start = if index == 0 {
-            0
-        } else {
-            self.0.ends[index - 1] as usize
-        };
-        &self.0.text[start..self.0.ends[index] as usize]
+    fn pairs(&self) -> Pairs<'_> {
+        let (left, rest) = read_number(&self.0[FINGERPRINT_CHARACTERS..]);
+        Pairs { left, rest }
     }
 
     /// Names and values in the order of the names.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
-        (0..self.len()).map(|index| (self.part(2 * index), self.part(2 * index + 1)))
+        self.pairs()
     }
 
     /// The value of `name`, if the label is there.
@@ -117,17 +174,20 @@ impl Labels {
 
     /// The 64-bit FNV-1a hash of the sorted labels; for label sets without `__name__` it is the fingerprint of Alertmanager.
     pub fn fingerprint(&self) -> u64 {
-        self.0.fingerprint
+        self.0.as_bytes()[..FINGERPRINT_CHARACTERS]
+            .iter()
+            .rev()
+            .fold(0, |bits, byte| bits << 7 | u64::from(*byte))
     }
 
     /// A builder that starts from these labels.
     pub fn to_builder(&self) -> LabelsBuilder {
-        LabelsBuilder {
-            pairs: self
-                .iter()
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
+        let mut builder = LabelsBuilder::default();
+        for (name, value) in self.iter() {
+            let entry = builder.write(name, value);
+            builder.entries.push(entry);
         }
+        builder
     }
 
     /// The set with `name` set to `value`, or without `name` when `value` is empty.
@@ -162,33 +222,65 @@ impl Labels {
 
     /// The heap bytes of this set, for memory accounting.
     pub fn heap_bytes(&self) -> usize {
-        self.0.text.len() + self.0.ends.len() * 4 + size_of::<Packed>() + 16
+        // The two counts of an `Arc` stand before its text.
+        self.0.len() + 2 * size_of::<usize>()
     }
 }
 
 /// Collects labels in any order; the last value of a name counts, an empty value removes it.
 #[derive(Clone, Debug, Default)]
 pub struct LabelsBuilder {
-    /// Sorted by name at any time.
-    pairs: Vec<(String, String)>,
+    /// Names and values as they came, those that were replaced or removed too.
+    text: String,
+    /// Where name and value stand in `text`; sorted by name at any time.
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    start: usize,
+    name_end: usize,
+    end: usize,
+}
+
+impl Entry {
+    fn name(self, text: &str) -> &str {
+        &text[self.start..self.name_end]
+    }
+
+    fn value(self, text: &str) -> &str {
+        &text[self.name_end..self.end]
+    }
 }
 
 impl LabelsBuilder {
     /// Sets `name` to `value`; an empty value removes the label.
     pub fn set(&mut self, name: &str, value: &str) -> &mut Self {
-        match (
-            self.pairs
-                .binary_search_by(|(own, _)| own.as_str().cmp(name)),
-            value.is_empty(),
-        ) {
-            (Ok(index), true) => drop(self.pairs.remove(index)),
-            (Ok(index), false) => value.clone_into(&mut self.pairs[index].1),
+        let found = self
+            .entries
+            .binary_search_by(|entry| entry.name(&self.text).cmp(name));
+        match (found, value.is_empty()) {
+            (Ok(index), true) => drop(self.entries.remove(index)),
+            (Ok(index), false) => self.entries[index] = self.write(name, value),
             (Err(_), true) => {}
-            (Err(index), false) => self
-                .pairs
-                .insert(index, (name.to_owned(), value.to_owned())),
+            (Err(index), false) => {
+                let entry = self.write(name, value);
+                self.entries.insert(index, entry);
+            }
         }
         self
+    }
+
+    fn write(&mut self, name: &str, value: &str) -> Entry {
+        let start = self.text.len();
+        self.text.push_str(name);
+        let name_end = self.text.len();
+        self.text.push_str(value);
+        Entry {
+            start,
+            name_end,
+            end: self.text.len(),
+        }
     }
 
     /// Removes `name`.
@@ -198,22 +290,21 @@ impl LabelsBuilder {
 
     /// The value of `name`, if it is set.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.pairs
-            .iter()
-            .find(|(own, _)| own == name)
-            .map(|(_, value)| value.as_str())
+        self.iter()
+            .find(|(own, _)| *own == name)
+            .map(|(_, value)| value)
     }
 
     /// Names and values in the order of the names.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
-        self.pairs
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
+        self.entries
             .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .map(|entry| (entry.name(&self.text), entry.value(&self.text)))
     }
 
     /// The label set.
     pub fn build(&self) -> Labels {
-        Labels::from_sorted(&self.pairs)
+        Labels::from_sorted(&self.iter())
     }
 }
 
@@ -225,10 +316,8 @@ impl Default for Labels {
 
 impl PartialEq for Labels {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-            || (self.0.fingerprint == other.0.fingerprint
-                && self.0.ends == other.0.ends
-                && self.0.text == other.0.text)
+        // The fingerprint stands first: sets that differ differ at once.
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
     }
 }
 
@@ -236,7 +325,7 @@ impl Eq for Labels {}
 
 impl Hash for Labels {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.fingerprint);
+        state.write_u64(self.fingerprint());
     }
 }
 
@@ -373,6 +462,30 @@ mod tests {
         let long = Labels::new([("a", "1"), ("b", "1")]);
         assert!(short < long);
         assert!(Labels::new([("a", "2")]) > long);
+    }
+
+    #[test]
+    fn keeps_parts_of_every_length_and_script() {
+        for length in [1, 63, 64, 65, 4_095, 4_096, 300_000] {
+            let value = "é".repeat(length);
+            let labels = Labels::new([("größe", value.as_str()), ("a", "x")]);
+            assert_eq!(labels.len(), 2);
+            assert_eq!(labels.get("größe"), Some(value.as_str()));
+            assert_eq!(labels.heap_bytes(), labels.0.len() + 16);
+        }
+        let many = Labels::new((0..1_000).map(|index| (format!("l{index:04}"), "v")));
+        assert_eq!(many.len(), 1_000);
+        assert_eq!(many.iter().last(), Some(("l0999", "v")));
+        assert_eq!(many.to_builder().build(), many);
+    }
+
+    #[test]
+    fn a_builder_forgets_what_was_replaced_or_removed() {
+        let mut builder = Labels::new([("a", "1"), ("b", "2")]).to_builder();
+        builder.set("a", "3").remove("b").set("c", "4");
+        assert_eq!(builder.iter().collect::<Vec<_>>(), [("a", "3"), ("c", "4")]);
+        assert_eq!(builder.get("b"), None);
+        assert_eq!(builder.build(), Labels::new([("c", "4"), ("a", "3")]));
     }
 
     #[test]
