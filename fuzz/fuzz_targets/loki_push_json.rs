@@ -1,28 +1,7 @@
-//! A push in JSON: no bytes make the decoder or the store panic.
-
 #![no_main]
 
-use gameday_logs::{Entry, Limits, PushStream, Store};
-use gameday_signal::Timestamp;
-use gameday_wire::decode_loki_json;
-use libfuzzer_sys::fuzz_target;
+#[path = "../targets/telemetry.rs"]
+#[expect(dead_code, reason = "each program runs one of the targets")]
+mod telemetry;
 
-fuzz_target!(|body: &[u8]| {
-    let Ok(streams) = decode_loki_json(body) else {
-        return;
-    };
-    let mut store = Store::new(Limits::default());
-    let streams = streams.into_iter().map(|stream| PushStream {
-        labels: stream.labels,
-        entries: stream
-            .entries
-            .into_iter()
-            .map(|entry| Entry {
-                timestamp: entry.timestamp,
-                line: entry.line,
-                metadata: entry.metadata,
-            })
-            .collect(),
-    });
-    store.push(streams.collect(), Timestamp::from_secs(1_700_000_000));
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| telemetry::loki_push_json(data));

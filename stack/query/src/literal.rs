@@ -1,5 +1,7 @@
 //! String literals with Go's escapes, numbers, and durations in Go's form.
 
+use std::fmt::{self, Write as _};
+
 /// What is wrong with a string literal, and at which byte of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiteralError {
@@ -85,6 +87,38 @@ fn keep_bytes(bytes: Vec<u8>) -> String {
         }
         text
     })
+}
+
+/// A text in double quotes as Go's strconv.Quote writes it, for [`read_string`] to read.
+#[derive(Clone, Copy, Debug)]
+pub struct Quoted<'a>(pub &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        for character in self.0.chars() {
+            match character {
+                '"' => f.write_str("\\\"")?,
+                '\\' => f.write_str("\\\\")?,
+                '\n' => f.write_str("\\n")?,
+                '\t' => f.write_str("\\t")?,
+                '\r' => f.write_str("\\r")?,
+                '\x07' => f.write_str("\\a")?,
+                '\x08' => f.write_str("\\b")?,
+                '\x0c' => f.write_str("\\f")?,
+                '\x0b' => f.write_str("\\v")?,
+                control if control.is_ascii_control() => {
+                    write!(f, "\\x{:02x}", u32::from(control))?;
+                }
+                control if control.is_control() => write!(f, "\\u{:04x}", u32::from(control))?,
+                other => match escaped_byte(other) {
+                    Some(byte) => write!(f, "\\x{byte:02x}")?,
+                    None => f.write_char(other)?,
+                },
+            }
+        }
+        f.write_char('"')
+    }
 }
 
 enum Escape {
@@ -276,6 +310,25 @@ mod tests {
     fn bytes_come_back() {
         assert_eq!(escaped_byte('\u{10ffff}'), Some(0xff));
         assert_eq!(escaped_byte('a'), None);
+    }
+
+    #[test]
+    fn what_is_quoted_is_read_again() {
+        for text in [
+            "",
+            "a\"b\\c`d'e",
+            "\0\u{1}\u{7}\u{8}\t\n\u{b}\u{c}\r\u{7f}\u{85}ä😀",
+            "\u{10ffff}\u{10ff80}",
+        ] {
+            let quoted = Quoted(text).to_string();
+            let length = quoted.len();
+            assert_eq!(
+                read_string(&quoted),
+                Ok((length, text.to_owned())),
+                "{quoted}"
+            );
+        }
+        assert_eq!(Quoted("\0\u{10ffff}").to_string(), r#""\x00\xff""#);
     }
 
     #[test]

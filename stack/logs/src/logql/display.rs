@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use gameday_query::{Cardinality, Grouping, VectorMatching};
+use gameday_query::{Cardinality, Grouping, Quoted, VectorMatching};
 use gameday_signal::{Matcher, format_duration};
 
 use super::ast::{
@@ -11,34 +11,6 @@ use super::ast::{
     MetricExpr, NameOrMatcher, Stage, Unwrap, VectorOp,
 };
 use crate::stage::units::{format_bytes, format_go_duration};
-
-/// Text in double quotes with Go's escapes.
-pub(crate) struct Quoted<'a>(pub(crate) &'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"")?;
-        for character in self.0.chars() {
-            match character {
-                '"' => f.write_str("\\\"")?,
-                '\\' => f.write_str("\\\\")?,
-                '\n' => f.write_str("\\n")?,
-                '\t' => f.write_str("\\t")?,
-                '\r' => f.write_str("\\r")?,
-                '\x07' => f.write_str("\\a")?,
-                '\x08' => f.write_str("\\b")?,
-                '\x0c' => f.write_str("\\f")?,
-                '\x0b' => f.write_str("\\v")?,
-                control if control < ' ' || control == '\x7f' => {
-                    write!(f, "\\x{:02x}", u32::from(control))?;
-                }
-                control if control.is_control() => write!(f, "\\u{:04x}", u32::from(control))?,
-                other => write!(f, "{other}")?,
-            }
-        }
-        f.write_str("\"")
-    }
-}
 
 fn write_matcher(f: &mut fmt::Formatter<'_>, matcher: &Matcher) -> fmt::Result {
     write!(
@@ -341,6 +313,10 @@ impl fmt::Display for MetricExpr {
                 "({left} {} {right})",
                 operator_text(op.as_str(), *return_bool, matching)
             ),
+            // Loki writes what it cannot read. An operation is folded into its value when it is read.
+            Self::Literal(value) if value.is_nan() => f.write_str("(0 / 0)"),
+            Self::Literal(f64::INFINITY) => f.write_str("(1e+308 * 10)"),
+            Self::Literal(f64::NEG_INFINITY) => f.write_str("(-1e+308 * 10)"),
             Self::Literal(value) => write!(f, "{}", GoFloat(*value)),
             Self::VectorOf(value) => write!(f, "vector({value:.6})"),
             Self::LabelReplace {

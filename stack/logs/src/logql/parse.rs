@@ -84,11 +84,11 @@ pub(super) struct Infix {
 impl Parser<'_> {
     fn root(&mut self) -> Parsed<Expr> {
         let expr = Pratt::default().expression(self, 0)?;
-        if *self.peek() == Token::End {
-            Ok(expr)
-        } else {
-            Err(self.unexpected(&[]))
+        if *self.peek() != Token::End {
+            return Err(self.unexpected(&[]));
         }
+        // What follows a whole expression and is no token is a mistake too.
+        self.fault.take().map_or(Ok(expr), Err)
     }
 
     /// Where the tokens end because of a fault, the fault is the better message.

@@ -1,7 +1,9 @@
 //! A query over several lines, as Loki's `/format_query` and Grafana's "prettify" lay it out.
 
+use gameday_query::Quoted;
+
 use super::ast::{Expr, LogExpr, LogRange, MetricExpr, Stage};
-use super::display::{Quoted, grouping_text, operator_text, vector_head, window};
+use super::display::{grouping_text, operator_text, vector_head, window};
 use super::error::ParseError;
 use super::parse::parse_expr;
 

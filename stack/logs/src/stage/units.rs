@@ -6,6 +6,8 @@
 pub(crate) enum UnitError {
     #[error("strconv.ParseFloat: parsing {0:?}: invalid syntax")]
     Number(String),
+    #[error("strconv.ParseFloat: parsing {0:?}: value out of range")]
+    NumberRange(String),
     #[error("time: invalid duration {0:?}")]
     Duration(String),
     #[error("time: missing unit in duration {0:?}")]
@@ -23,7 +25,14 @@ pub(crate) fn parse_float(text: &str) -> Result<f64, UnitError> {
     if let Some(number) = parse_hex_float(text) {
         return Ok(number);
     }
-    text.parse().map_err(|_| UnitError::Number(text.to_owned()))
+    match text.parse::<f64>() {
+        // Digits too many for a number; infinity itself is spelt in letters.
+        Ok(number) if number.is_infinite() && text.contains(|c: char| c.is_ascii_digit()) => {
+            Err(UnitError::NumberRange(text.to_owned()))
+        }
+        Ok(number) => Ok(number),
+        Err(_) => Err(UnitError::Number(text.to_owned())),
+    }
 }
 
 /// `0x1.8p3`; an exponent is required.

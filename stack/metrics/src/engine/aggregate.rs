@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gameday_query::{Grouping, KahanSum, Mean, SourceSpan, Variance, quantile};
+use gameday_query::{Grouping, KahanSum, Mean, Quoted, SourceSpan, Variance, quantile};
 use gameday_signal::{Histogram, Labels, is_stale};
 
 use super::QueryError;
@@ -13,7 +13,7 @@ use super::notes::Operation;
 use super::over_time::HistogramSum;
 use super::series::{Cell, Grid, Series};
 use crate::histogram::histogram_text;
-use crate::promql::{Aggregate, AggregateOp, Expr, format_float, is_label_name, quoted};
+use crate::promql::{Aggregate, AggregateOp, Expr, format_float, is_label_name};
 
 /// The label of the metric name.
 const METRIC_NAME: &str = "__name__";
@@ -237,7 +237,7 @@ impl Evaluator<'_> {
         if !is_label_name(&label) {
             return Err(QueryError::execution(format!(
                 "invalid label name {}",
-                quoted(&label)
+                Quoted(&label)
             )));
         }
         let mut series = self.vector(&aggregate.expr, grid)?;

@@ -1,9 +1,9 @@
 //! A tree back to its canonical text, as Prometheus prints it.
 
-use std::fmt::{self, Display, Formatter, Write as _};
+use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
-use gameday_query::{escaped_byte, is_classic_label_name};
+use gameday_query::{Quoted, escaped_byte, is_classic_label_name};
 use gameday_signal::{Matcher, format_duration};
 
 use super::{
@@ -15,7 +15,7 @@ impl Display for Expr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match &self.kind {
             ExprKind::Number { value, duration } => write_number(f, *value, *duration),
-            ExprKind::String(text) => write_quoted(f, text),
+            ExprKind::String(text) => Quoted(text).fmt(f),
             ExprKind::Paren(inner) => write!(f, "({inner})"),
             ExprKind::Unary { negative, operand } => {
                 write!(f, "{}{operand}", if *negative { '-' } else { '+' })
@@ -141,45 +141,12 @@ fn write_number(f: &mut Formatter<'_>, value: f64, duration: bool) -> fmt::Resul
     }
 }
 
-/// The text, quoted.
-pub(crate) fn quoted(text: &str) -> String {
-    let mut out = String::new();
-    // Writing to a String cannot fail.
-    let _ = write_quoted(&mut out, text);
-    out
-}
-
 /// Whether a text can be a label name: any UTF-8 but the empty text.
 pub(crate) fn is_label_name(text: &str) -> bool {
     !text.is_empty()
         && !text
             .chars()
             .any(|character| escaped_byte(character).is_some())
-}
-
-/// Quotes a text as Go's strconv.Quote does.
-fn write_quoted(f: &mut impl fmt::Write, text: &str) -> fmt::Result {
-    f.write_char('"')?;
-    for character in text.chars() {
-        match character {
-            '"' => f.write_str("\\\"")?,
-            '\\' => f.write_str("\\\\")?,
-            '\n' => f.write_str("\\n")?,
-            '\t' => f.write_str("\\t")?,
-            '\r' => f.write_str("\\r")?,
-            '\x07' => f.write_str("\\a")?,
-            '\x08' => f.write_str("\\b")?,
-            '\x0c' => f.write_str("\\f")?,
-            '\x0b' => f.write_str("\\v")?,
-            control if control.is_ascii_control() => write!(f, "\\x{:02x}", u32::from(control))?,
-            control if control.is_control() => write!(f, "\\u{:04x}", u32::from(control))?,
-            other => match escaped_byte(other) {
-                Some(byte) => write!(f, "\\x{byte:02x}")?,
-                None => f.write_char(other)?,
-            },
-        }
-    }
-    f.write_char('"')
 }
 
 fn write_series(f: &mut Formatter<'_>, selector: &VectorSelector) -> fmt::Result {
@@ -202,16 +169,16 @@ fn write_series(f: &mut Formatter<'_>, selector: &VectorSelector) -> fmt::Result
 }
 
 fn matcher_text(matcher: &Matcher) -> String {
-    let mut text = String::new();
-    // Writing to a String cannot fail.
-    let _ = if is_classic_label_name(matcher.name()) {
-        text.write_str(matcher.name())
+    let (name, op, value) = (
+        matcher.name(),
+        matcher.op().as_str(),
+        Quoted(matcher.value()),
+    );
+    if is_classic_label_name(name) {
+        format!("{name}{op}{value}")
     } else {
-        write_quoted(&mut text, matcher.name())
-    };
-    text.push_str(matcher.op().as_str());
-    let _ = write_quoted(&mut text, matcher.value());
-    text
+        format!("{}{op}{value}", Quoted(name))
+    }
 }
 
 fn write_at(f: &mut Formatter<'_>, modifiers: &Modifiers) -> fmt::Result {

@@ -9,7 +9,7 @@ mod parser;
 mod pretty;
 mod series_description;
 
-pub(crate) use display::{format_float, is_label_name, quoted};
+pub(crate) use display::{format_float, is_label_name};
 
 pub use ast::{
     Aggregate, AggregateOp, AtModifier, Binary, DurationExpr, DurationValue, Expr, ExprKind,

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use gameday_query::Quoted;
 use gameday_signal::{SpanKind, SpanStatus};
 
 use super::ast::{
@@ -166,7 +167,7 @@ impl Display for Static {
         match self {
             Self::Int(number) => write!(f, "{number}"),
             Self::Float(number) => write!(f, "{number:?}"),
-            Self::String(text) if text.contains('`') => write!(f, "{text:?}"),
+            Self::String(text) if text.contains('`') => Quoted(text).fmt(f),
             Self::String(text) => write!(f, "`{text}`"),
             Self::Bool(truth) => write!(f, "{truth}"),
             Self::Duration(nanos) => f.write_str(&format_nanos(*nanos)),
