@@ -162,6 +162,40 @@ fn work_is_limited() {
     );
 }
 
+/// The figures are those of Prometheus 2.42 for the same samples, less the one at the open end of each window.
+#[test]
+fn samples_are_counted_on_request() {
+    let store = store();
+    let engine = Engine::default().with_counted_samples();
+    for (query, instant, range) in [
+        ("1 + 1", 0, 0),
+        ("x_total", 2, 10),
+        ("x_total @ 600", 2, 10),
+        ("timestamp(x_total)", 2, 10),
+        ("rate(x_total[5m])", 40, 200),
+        ("rate(x_total[5m]) + rate(x_total[1m])", 48, 240),
+        ("max_over_time(x_total[2m:30s])", 8, 40),
+        ("sum(rate(x_total[5m] @ 600))", 40, 200),
+    ] {
+        let total = engine
+            .instant(&store, query, 600_000)
+            .map(|own| own.total_samples);
+        assert_eq!(total, Ok(instant), "{query}");
+        let total = engine
+            .range(&store, query, 600_000, 660_000, 15_000)
+            .map(|own| own.total_samples);
+        assert_eq!(total, Ok(range), "{query}");
+    }
+    for (query, instant) in [("x_total[5m]", 40), ("x_total[2m:30s]", 8)] {
+        let total = engine
+            .instant(&store, query, 600_000)
+            .map(|own| own.total_samples);
+        assert_eq!(total, Ok(instant), "{query}");
+    }
+    let uncounted = Engine::default().instant(&store, "x_total", 600_000);
+    assert_eq!(uncounted.map(|own| own.total_samples), Ok(0));
+}
+
 /// Functions for which an instant query does not read the whole window.
 const SUMMARISED: [&str; 13] = [
     "rate",

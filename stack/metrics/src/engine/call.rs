@@ -7,7 +7,7 @@ use super::QueryError;
 use super::eval::{Evaluator, Node};
 use super::extended::check_function;
 use super::over_time::{RangeFunction, Window, range_function, summary_function};
-use super::selector::{RangeBuffer, RangeSource};
+use super::selector::{RangeBuffer, RangeSource, window_size};
 use super::series::{Cell, Grid, Series, clash_without_names};
 use super::vector::{absent_over_time, date_part, simple_function};
 use crate::promql::{Expr, ExprKind};
@@ -121,7 +121,10 @@ impl Evaluator<'_> {
             .position(|arg| is_range(arg.unwrap_parens()))
             .ok_or_else(|| QueryError::execution("expected a range vector"))?;
         let arg = args[position].unwrap_parens();
+        let given = self.given_samples;
         let source = self.range_source(arg, grid)?;
+        // The samples of a subquery count where its windows are looked at.
+        self.given_samples = given;
         if let Some(extension) = source.extension {
             check_function(extension, name)?;
         }
@@ -142,11 +145,12 @@ impl Evaluator<'_> {
         let mut found = Vec::with_capacity(source.len());
         let mut buffer = RangeBuffer::default();
         let wants_sum = matches!(name, "sum_over_time" | "avg_over_time");
-        let summary = if grid.count == 1 && source.extension.is_none() {
-            summary_function(name)
-        } else {
-            None
-        };
+        let summary =
+            if grid.count == 1 && source.extension.is_none() && !self.config.counts_samples {
+                summary_function(name)
+            } else {
+                None
+            };
         for index in 0..source.len() {
             if let Some(summary) = summary {
                 let end_ms = source.window_end(grid, 0);
@@ -191,6 +195,7 @@ impl Evaluator<'_> {
                     continue;
                 };
                 self.visit((window.values.len() + window.histograms.len()) * weight)?;
+                self.give(|| window_size(window.values, window.histograms));
                 let mut context = CallContext {
                     evaluator: self,
                     metric,

@@ -29,6 +29,8 @@ pub struct EngineConfig {
     pub delayed_name_removal: bool,
     /// Experimental functions, modifiers and duration expressions are accepted.
     pub experimental: bool,
+    /// The samples that the selectors give are counted, which costs the summaries of single windows.
+    pub counts_samples: bool,
 }
 
 impl Default for EngineConfig {
@@ -42,6 +44,7 @@ impl Default for EngineConfig {
             default_subquery_step_ms: 60_000,
             delayed_name_removal: false,
             experimental: false,
+            counts_samples: false,
         }
     }
 }
@@ -79,6 +82,14 @@ impl Engine {
     pub fn with_lookback_ms(&self, lookback_ms: i64) -> Self {
         let mut config = self.config.clone();
         config.lookback_ms = lookback_ms;
+        Self { config }
+    }
+
+    /// The same engine, which tells how many samples a query saw ([`QueryOutput::total_samples`]).
+    #[must_use]
+    pub fn with_counted_samples(&self) -> Self {
+        let mut config = self.config.clone();
+        config.counts_samples = true;
         Self { config }
     }
 
@@ -229,13 +240,14 @@ impl Engine {
 }
 
 fn finish(evaluator: Evaluator<'_>, value: Value, source: Option<&str>) -> QueryOutput {
-    let peak_samples = evaluator.peak_samples;
+    let (peak_samples, total_samples) = (evaluator.peak_samples, evaluator.given_samples);
     let (warnings, infos) = evaluator.notes.render(source);
     QueryOutput {
         value,
         warnings,
         infos,
         peak_samples,
+        total_samples,
     }
 }
 
@@ -321,6 +333,7 @@ impl Evaluator<'_> {
         debug_assert!(is_range, "the caller checks the type");
         let mut found = Vec::new();
         let source = self.range_source(expr, &grid)?;
+        let is_stored = matches!(expr.kind, ExprKind::Matrix { .. });
         let mut held = 0;
         for index in 0..source.len() {
             let mut buffer = source.load(index, &grid);
@@ -333,6 +346,9 @@ impl Evaluator<'_> {
             let points = points(&buffer.times, &buffer.values, &buffer.histograms);
             if points.is_empty() {
                 continue;
+            }
+            if is_stored {
+                self.give(|| buffer.size());
             }
             self.hold(points.len())?;
             held += points.len();

@@ -73,6 +73,8 @@ pub(super) struct Evaluator<'a> {
     /// Samples that are held at the moment.
     samples: usize,
     pub(super) peak_samples: usize,
+    /// Samples that the selectors gave, where they are counted.
+    pub(super) given_samples: u64,
 }
 
 impl<'a> Evaluator<'a> {
@@ -86,6 +88,7 @@ impl<'a> Evaluator<'a> {
             visited: 0,
             samples: 0,
             peak_samples: 0,
+            given_samples: 0,
         }
     }
 
@@ -110,6 +113,13 @@ impl<'a> Evaluator<'a> {
         }
     }
 
+    /// Counts samples that a selector gives, if anybody wants to know.
+    pub(super) fn give(&mut self, samples: impl FnOnce() -> usize) {
+        if self.config.counts_samples {
+            self.given_samples += samples() as u64;
+        }
+    }
+
     /// Counts samples that are held no more.
     pub(super) fn release(&mut self, samples: usize) {
         self.samples = self.samples.saturating_sub(samples);
@@ -118,7 +128,10 @@ impl<'a> Evaluator<'a> {
     /// The value of `expr` at all steps of `grid`.
     pub(super) fn eval(&mut self, expr: &Expr, grid: &Grid) -> Result<Node, QueryError> {
         if grid.count > 1 && !is_literal(expr) && is_step_invariant(expr) {
+            let given = self.given_samples;
             let once = self.eval(expr, &Grid::instant(grid.start_ms))?;
+            // What is read once counts at each step, as in Prometheus.
+            self.given_samples = given + (self.given_samples - given) * grid.count as u64;
             let node = broadcast(once, grid.count);
             self.hold(node.size())?;
             return Ok(node);

@@ -7,7 +7,7 @@ use gameday_signal::{CounterResetHint, Histogram, Labels, is_stale};
 use super::QueryError;
 use super::eval::{Evaluator, Statistics};
 use super::extended::smoothed_value;
-use super::series::{Grid, Series, total_size};
+use super::series::{Grid, Series, total_histogram_size, total_size};
 use crate::promql::{Expr, ExprKind, VectorSelector};
 use crate::store::{self, Newest, Summary};
 
@@ -93,6 +93,7 @@ impl<'a> Evaluator<'a> {
                     let histograms = series.histograms.iter_mut().flatten().flatten();
                     histograms.for_each(forget_found_reset);
                 }
+                self.give(|| series.present_samples());
                 self.hold(series.size())?;
                 found.push(series);
             }
@@ -126,6 +127,7 @@ impl<'a> Evaluator<'a> {
                 );
             }
             if series.has_any() {
+                self.give(|| series.present_samples());
                 found.push(series);
             }
         }
@@ -324,6 +326,18 @@ pub(super) struct RangeBuffer {
     /// Where a value is smaller than the one before it.
     pub(super) resets: Vec<u32>,
     pub(super) histograms: Vec<(i64, Arc<Histogram>)>,
+}
+
+impl RangeBuffer {
+    /// How many samples it holds; a histogram counts as several.
+    pub(super) fn size(&self) -> usize {
+        window_size(&self.values, &self.histograms)
+    }
+}
+
+/// How many samples a window holds; a histogram counts as several.
+pub(super) fn window_size(values: &[f64], histograms: &[(i64, Arc<Histogram>)]) -> usize {
+    values.len() + total_histogram_size(histograms.iter().map(|(_, histogram)| histogram))
 }
 
 impl RangeSource<'_> {

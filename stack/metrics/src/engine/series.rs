@@ -119,14 +119,17 @@ impl Series {
 
     /// The samples it counts as: one a number, several a histogram.
     pub(super) fn size(&self) -> usize {
-        let histograms: usize = self
-            .histograms
-            .iter()
-            .flatten()
-            .flatten()
-            .map(|histogram| histogram_size(histogram))
-            .sum();
-        self.values.len() + histograms
+        self.values.len() + self.histograms_size()
+    }
+
+    fn histograms_size(&self) -> usize {
+        total_histogram_size(self.histograms.iter().flatten().flatten())
+    }
+
+    /// The samples that are there; a histogram counts as several.
+    pub(super) fn present_samples(&self) -> usize {
+        let floats = self.values.iter().filter(|value| !is_stale(**value));
+        floats.count() + self.histograms_size()
     }
 
     /// Keeps the numbers only and maps them; histograms go.
@@ -180,6 +183,13 @@ pub(super) fn histogram_size(histogram: &Histogram) -> usize {
         + histogram.negative_spans.len()
         + histogram.custom_values.len();
     (168 + 8 * words) / 16
+}
+
+/// How many numbers histograms count as.
+pub(super) fn total_histogram_size<'h>(
+    histograms: impl Iterator<Item = &'h Arc<Histogram>>,
+) -> usize {
+    histograms.map(|histogram| histogram_size(histogram)).sum()
 }
 
 /// All series together.

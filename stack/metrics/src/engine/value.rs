@@ -116,4 +116,7 @@ pub struct QueryOutput {
     pub infos: Vec<String>,
     /// The largest number of samples that were held at once.
     pub peak_samples: usize,
+    /// How many samples the selectors gave, those in several windows several times; zero where the configuration does not have
+    /// them counted.
+    pub total_samples: u64,
 }

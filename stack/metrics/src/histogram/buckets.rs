@@ -1,5 +1,8 @@
 //! The buckets of a native histogram with their bounds.
 
+use std::f64::consts::SQRT_2;
+use std::sync::LazyLock;
+
 use gameday_signal::{BucketSpan, Histogram};
 
 use super::native::CUSTOM_BUCKETS_SCHEMA;
@@ -36,15 +39,43 @@ impl Bucket {
     }
 }
 
+/// The finest exponential schema: 256 buckets for each power of two.
+const FINEST_SCHEMA: i32 = 8;
+
+/// The bounds of the finest schema from 1 up to 2, to the last digit those of Prometheus (client_golang, nativeHistogramBounds): each
+/// schema has the bounds of the one before it, and between them each bound times 2^(2^-schema).
+static FINEST_BOUNDS: LazyLock<Vec<f64>> = LazyLock::new(|| {
+    // Go's math.Exp2 is one unit in the last place below the root of two.
+    let root_of_two = SQRT_2.next_down();
+    let mut bounds = vec![1.0];
+    for schema in 1..=FINEST_SCHEMA {
+        let factor = match schema {
+            1 => root_of_two,
+            _ => (-f64::from(schema)).exp2().exp2(),
+        };
+        bounds = bounds
+            .into_iter()
+            .flat_map(|bound| [bound, bound * factor])
+            .collect();
+    }
+    bounds
+});
+
 /// The upper bound of bucket `index` of an exponential schema: 2^(index * 2^-schema). The last finite bucket ends at the largest
 /// float, the one after it at infinity.
 pub(super) fn exponential_bound(index: i32, schema: i32) -> f64 {
-    let exponent = f64::from(index) * (-f64::from(schema)).exp2();
-    if exponent == 1024.0 {
-        f64::MAX
-    } else {
-        exponent.exp2()
+    let per_power = f64::from(schema).exp2();
+    let exponent = (f64::from(index) / per_power).floor();
+    if exponent == 1024.0 && exponent * per_power == f64::from(index) {
+        return f64::MAX;
     }
+    let mantissa = if (1..=FINEST_SCHEMA).contains(&schema) {
+        let place = index.rem_euclid(1 << schema) << (FINEST_SCHEMA - schema);
+        FINEST_BOUNDS[place as usize]
+    } else {
+        1.0
+    };
+    mantissa * exponent.exp2()
 }
 
 /// The lower and upper bound of bucket `index` on the positive side.
@@ -148,17 +179,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exponential_bounds() {
+    fn bounds_are_those_of_prometheus_to_the_last_digit() {
         for (index, schema, expected) in [
-            (0, 0, 1.0),
-            (3, 0, 8.0),
-            (-1, 0, 0.5),
-            (1, 1, 2.0_f64.sqrt()),
-            (2, -1, 16.0),
+            (0, 8, 1.0),
+            (1, 8, 2.0 * 0.501_355_637_525_101_3),
+            (3, 8, 2.0 * 0.504_077_949_059_208_8),
+            (5, 8, 2.0 * 0.506_815_042_475_744_7),
+            (128, 8, 2.0 * 0.707_106_781_186_547_5),
+            (255, 8, 2.0 * 0.997_296_056_085_469_8),
+            (1, 1, 2.0 * 0.707_106_781_186_547_5),
+            (-1, 1, 0.707_106_781_186_547_5),
+            (-511, 8, 0.5 * 0.501_355_637_525_101_3),
+            (10, 3, 4.0 * 0.594_603_557_501_360_5),
+            (2, 0, 4.0),
+            (-3, -1, 2.0_f64.powi(-6)),
+            (1023, 0, 2.0_f64.powi(1023)),
             (1024, 0, f64::MAX),
             (1025, 0, f64::INFINITY),
+            (1024 << 8, 8, f64::MAX),
+            ((1024 << 8) + 1, 8, f64::INFINITY),
+            (-1074, 0, 5e-324),
+            (64, -4, f64::MAX),
         ] {
-            assert_eq!(exponential_bound(index, schema), expected);
+            assert_eq!(
+                exponential_bound(index, schema),
+                expected,
+                "{index} of {schema}"
+            );
         }
     }
 

@@ -6,8 +6,8 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{any, get};
-use gameday_metrics::{QueryError, QueryOutput, SampleValue, Value as PromValue};
-use gameday_signal::{Labels, Matcher};
+use gameday_metrics::{Engine, QueryError, QueryOutput, SampleValue, Store, Value as PromValue};
+use gameday_signal::{Labels, Matcher, Timestamp};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -85,13 +85,9 @@ async fn query(State(shared): State<Arc<Shared>>, params: Params) -> Response {
         let at = time_ms(&params, "time").map_err(bad_data)?.unwrap_or(now);
         let source = params.get("query").unwrap_or_default();
         check_timeout(&params)?;
-        let engine = shared.engine_for(&params).map_err(bad_data)?;
-        let store = shared.metrics();
-        let output = engine
-            .instant(&store, source, at)
-            .map_err(|error| query_failure(&error))?;
-        drop(store);
-        Ok(answer(output, params.number("limit").map_err(bad_data)?))
+        run_query(&shared, &params, |engine, store| {
+            engine.instant(store, source, at)
+        })
     };
     outcome().unwrap_or_else(|response| response)
 }
@@ -132,19 +128,58 @@ async fn query_range(State(shared): State<Arc<Shared>>, params: Params) -> Respo
                 "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
             ));
         }
-        let engine = shared.engine_for(&params).map_err(bad_data)?;
-        let store = shared.metrics();
-        let output = engine
-            .range(&store, source, start, end, step)
-            .map_err(|error| query_failure(&error))?;
-        drop(store);
-        Ok(answer(output, params.number("limit").map_err(bad_data)?))
+        run_query(&shared, &params, |engine, store| {
+            engine.range(store, source, start, end, step)
+        })
     };
     outcome().unwrap_or_else(|response| response)
 }
 
+/// Evaluates and answers, with what it took where `stats` asks for that.
+fn run_query(
+    shared: &Shared,
+    params: &Params,
+    evaluate: impl FnOnce(&Engine, &Store) -> Result<QueryOutput, QueryError>,
+) -> Result<Response, Response> {
+    let mut engine = shared.engine_for(params).map_err(bad_data)?;
+    let limit = params.number("limit").map_err(bad_data)?;
+    let wants_stats = params.get("stats").is_some_and(|text| !text.is_empty());
+    if wants_stats {
+        engine = engine.with_counted_samples();
+    }
+    let asked = shared.now();
+    let store = shared.metrics();
+    let begun = shared.now();
+    let output = evaluate(&engine, &store).map_err(|error| query_failure(&error))?;
+    let ended = shared.now();
+    drop(store);
+    let stats = wants_stats.then(|| query_stats(&output, [asked, begun, ended]));
+    Ok(answer(output, limit, stats.as_ref()))
+}
+
+/// What Prometheus tells of a query (util/stats, `QueryStats`); times in seconds. Here the series are found while the expression
+/// is evaluated and results are sorted by the evaluation itself: those two phases take no time of their own.
+fn query_stats(output: &QueryOutput, [asked, begun, ended]: [Timestamp; 3]) -> Value {
+    let secs =
+        |from: Timestamp, to: Timestamp| to.as_nanos().saturating_sub(from.as_nanos()) as f64 / 1e9;
+    json!({
+        "timings": {
+            "evalTotalTime": secs(begun, ended),
+            "resultSortTime": 0,
+            "queryPreparationTime": 0,
+            "innerEvalTime": secs(begun, ended),
+            "execQueueTime": secs(asked, begun),
+            "execTotalTime": secs(asked, ended),
+        },
+        "samples": {
+            "totalQueryableSamples": output.total_samples,
+            "peakSamples": output.peak_samples,
+        },
+    })
+}
+
 /// The answer to a query. It is written by hand, because a large matrix as a tree of JSON values takes ten times its size.
-fn answer(mut output: QueryOutput, limit: Option<usize>) -> Response {
+fn answer(mut output: QueryOutput, limit: Option<usize>, stats: Option<&Value>) -> Response {
     let mut warnings = std::mem::take(&mut output.warnings);
     if let Some(limit) = limit.filter(|limit| *limit > 0) {
         let cut = match &mut output.value {
@@ -164,6 +199,9 @@ fn answer(mut output: QueryOutput, limit: Option<usize>) -> Response {
     }
     let mut out = String::from("{\"status\":\"success\",\"data\":{\"resultType\":");
     write_result(&mut out, &output.value);
+    if let Some(stats) = stats {
+        append(&mut out, format_args!(",\"stats\":{stats}"));
+    }
     out.push('}');
     for (name, notes) in [("warnings", &warnings), ("infos", &output.infos)] {
         if !notes.is_empty() {

@@ -253,6 +253,14 @@ fn spans_become_metrics_with_exemplars() {
             exemplars.contains(&format!(r#""trace_id":"{}""#, TraceId([4; 16]))),
             "{exemplars}"
         );
+        let took = get(
+            &env,
+            "http://prometheus:9090/api/v1/query?query=traces_service_graph_request_failed_total&stats=1",
+        )
+        .await;
+        // Virtual time stands still while a query runs.
+        let stats = r#""stats":{"samples":{"peakSamples":1,"totalQueryableSamples":1},"timings":{"evalTotalTime":0.0,"#;
+        assert!(took.contains(stats), "{took}");
         let metrics = own_metrics(&env).await;
         check(
             &metrics,
