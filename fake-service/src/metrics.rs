@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
-use gameday_signal::Timestamp;
+use gameday_signal::{Timestamp, hex};
 use prometheus_client::encoding::{
     EncodeLabel, EncodeLabelSet, EncodeMetric, LabelSetEncoder, MetricEncoder, text,
 };
@@ -21,7 +21,7 @@ use prometheus_client::registry::{Metric, Registry};
 
 use crate::export::ExportCounts;
 use crate::host::Usage;
-use crate::trace_context::{TraceParent, hex};
+use crate::trace_context::TraceParent;
 
 /// The upper bounds of the duration buckets in seconds: the client libraries' default (prometheus/client_golang, `DefBuckets`),
 /// which has the 0.5 of the latency objective.

@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use gameday_env::Env;
-use gameday_signal::Timestamp;
+use gameday_signal::{Timestamp, hex};
 
 use crate::config::Level;
 use crate::metrics::Answered;
 use crate::service::Inner;
 use crate::telemetry::{Side, Span};
-use crate::trace_context::{TraceParent, hex};
+use crate::trace_context::TraceParent;
 
 /// The status of a request whose caller has gone before the answer (nginx's "client closed request").
 const CLIENT_CLOSED: u16 = 499;

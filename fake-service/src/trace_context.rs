@@ -1,6 +1,6 @@
 //! W3C Trace Context: the `traceparent` header, in and out.
 
-use gameday_signal::{SpanId, TraceId};
+use gameday_signal::{SpanId, TraceId, write_hex};
 
 /// What a caller says about the trace that a request belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,20 +55,6 @@ impl TraceParent {
         write_hex(&self.span_id.0, &mut out[36..52]);
         out[54] = b'0' + u8::from(self.sampled);
         out
-    }
-}
-
-/// The lower-case hexadecimal digits of `bytes`, in `out`, which must be twice as long.
-pub(crate) fn hex<'a>(bytes: &[u8], out: &'a mut [u8]) -> &'a str {
-    write_hex(bytes, out);
-    std::str::from_utf8(out).unwrap_or_default()
-}
-
-fn write_hex(bytes: &[u8], out: &mut [u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (pair, byte) in out.chunks_exact_mut(2).zip(bytes) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
     }
 }
 

@@ -151,10 +151,10 @@ impl HttpClient {
         mut request: Request<Full<Bytes>>,
     ) -> Result<(Response<Incoming>, Lane), DialError> {
         let uri = request.uri().clone();
-        let (_, address) = destination(&uri)?;
         if !request.headers().contains_key(header::HOST) {
-            let host = host_header(&uri, &address)?;
-            request.headers_mut().insert(header::HOST, host);
+            request
+                .headers_mut()
+                .insert(header::HOST, host_header(&uri)?);
         }
         let path = uri.path_and_query().cloned();
         let path = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
@@ -183,19 +183,23 @@ impl HttpClient {
 }
 
 /// The host, with the port where it is not the scheme's own.
-fn host_header(uri: &Uri, address: &Address) -> Result<HeaderValue, DialError> {
-    let host = uri.host().unwrap_or_default();
+fn host_header(uri: &Uri) -> Result<HeaderValue, DialError> {
     let standard = if uri.scheme_str() == Some("https") {
         443
     } else {
         80
     };
-    let value = if address.port == standard {
-        HeaderValue::from_str(host)
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    // Without a login, if there is one.
+    let host_and_port = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, after)| after);
+    let host = if uri.port_u16().is_none_or(|port| port == standard) {
+        uri.host().unwrap_or_default()
     } else {
-        HeaderValue::from_str(&format!("{host}:{}", address.port))
+        host_and_port
     };
-    value.map_err(|_| DialError::Host(host.to_owned()))
+    HeaderValue::from_str(host).map_err(|_| DialError::Host(host.to_owned()))
 }
 
 /// The body as far as it is read, and whether that is all of it.
@@ -308,7 +312,7 @@ impl Way {
 
     fn proxy_to(&self, is_tls: bool, address: &Address) -> Result<Option<ProxyUrl>, DialError> {
         let proxy = &self.options.proxy;
-        if proxy.url.is_none() && !proxy.from_environment {
+        if !self.may_use_proxy() {
             return Ok(None);
         }
         let is_virtual = self.env.is_virtual();
@@ -318,9 +322,14 @@ impl Way {
             .map_err(|error| DialError::Proxy(error.to_string()))
     }
 
+    fn may_use_proxy(&self) -> bool {
+        let proxy = &self.options.proxy;
+        proxy.url.is_some() || proxy.from_environment
+    }
+
     /// A plain request through an HTTP proxy bears the login itself; one over TLS leaves it to CONNECT.
     fn log_in_at_proxy(&self, request: &mut Request<Bytes>) -> Result<(), DialError> {
-        if request.uri().scheme_str() != Some("http") {
+        if request.uri().scheme_str() != Some("http") || !self.may_use_proxy() {
             return Ok(());
         }
         let (_, address) = destination(request.uri())?;

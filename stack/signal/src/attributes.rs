@@ -1,5 +1,6 @@
 //! OpenTelemetry attributes, resources and scopes.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -51,18 +52,26 @@ impl From<i64> for AttributeValue {
 /// Renders the value alone, text without quotes, lists and maps in JSON's form.
 impl fmt::Display for AttributeValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => Ok(()),
-            Self::String(text) => f.write_str(text),
-            Self::Bool(truth) => write!(f, "{truth}"),
-            Self::Int(number) => write!(f, "{number}"),
-            Self::Double(number) => write!(f, "{number}"),
-            Self::Bytes(_) | Self::Array(_) | Self::Map(_) => write!(f, "{}", self.to_json()),
-        }
+        f.write_str(&self.text())
     }
 }
 
 impl AttributeValue {
+    /// The value as text: texts as they are, lists, maps and bytes as JSON.
+    pub fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Empty => Cow::Borrowed(""),
+            Self::String(text) => Cow::Borrowed(text),
+            Self::Bool(true) => Cow::Borrowed("true"),
+            Self::Bool(false) => Cow::Borrowed("false"),
+            Self::Int(number) => Cow::Owned(number.to_string()),
+            Self::Double(number) => Cow::Owned(number.to_string()),
+            Self::Bytes(_) | Self::Array(_) | Self::Map(_) => {
+                Cow::Owned(self.to_json().to_string())
+            }
+        }
+    }
+
     /// The value as JSON; bytes become lower-case hexadecimal text, since JSON has none.
     pub fn to_json(&self) -> serde_json::Value {
         use serde_json::Value;

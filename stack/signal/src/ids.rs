@@ -15,6 +15,22 @@ pub struct IdError {
     pub got: String,
 }
 
+/// The lower-case hexadecimal digits of `bytes`, in `out`, which must be twice as long.
+pub fn hex<'a>(bytes: &[u8], out: &'a mut [u8]) -> &'a str {
+    write_hex(bytes, out);
+    // Digits are ASCII.
+    std::str::from_utf8(out).unwrap_or_default()
+}
+
+/// Writes the lower-case hexadecimal digits of `bytes` into `out`, which must be twice as long.
+pub fn write_hex(bytes: &[u8], out: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in out.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+}
+
 macro_rules! id {
     ($name:ident, $bytes:literal, $doc:literal) => {
         #[doc = $doc]
@@ -48,7 +64,7 @@ macro_rules! id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                f.write_str(hex(&self.0, &mut [0; 2 * $bytes]))
             }
         }
 

@@ -29,7 +29,7 @@ pub use attributes::{AttributeValue, Attributes, Resource, Scope};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use event::{Event, EventKind, FaultEnd};
 pub use histogram::{BucketSpan, CounterResetHint, Histogram};
-pub use ids::{IdError, SpanId, TraceId};
+pub use ids::{IdError, SpanId, TraceId, hex, write_hex};
 pub use labels::{Labels, LabelsBuilder};
 pub use log_record::LogRecord;
 pub use matcher::{MatchOp, Matcher, MatcherError};

@@ -5,5 +5,5 @@ mod otlp;
 mod service_name;
 
 pub(crate) use level::detect_level;
-pub(crate) use otlp::{entry_of, stream_of};
+pub(crate) use otlp::{entry_of, shared_metadata, stream_of};
 pub(crate) use service_name::discover as discover_service_name;

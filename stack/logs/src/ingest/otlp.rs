@@ -3,7 +3,7 @@
 //! Resource attributes of [`INDEX_ATTRIBUTES`] become the stream's labels; every other attribute becomes structured metadata.
 
 use gameday_signal::{
-    AttributeValue, Attributes, Labels, LabelsBuilder, LogRecord, Resource, Timestamp,
+    AttributeValue, Attributes, Labels, LabelsBuilder, LogRecord, Resource, Scope, Timestamp,
 };
 
 use super::service_name::{CANDIDATES, SERVICE_NAME, UNKNOWN_SERVICE};
@@ -40,7 +40,7 @@ pub(crate) fn stream_of(resource: &Resource, discover_service_name: bool) -> Lab
     let mut labels = LabelsBuilder::default();
     for (name, value) in resource.attributes.iter() {
         if is_index_attribute(name) {
-            labels.set(&label_name(name), &value.to_string());
+            labels.set(&label_name(name), &value.text());
         }
     }
     if discover_service_name && labels.get(SERVICE_NAME).is_none() {
@@ -51,16 +51,37 @@ pub(crate) fn stream_of(resource: &Resource, discover_service_name: bool) -> Lab
                 .find(|(name, _)| label_name(name) == *candidate)
         });
         match found {
-            Some((_, value)) => labels.set(SERVICE_NAME, &value.to_string()),
+            Some((_, value)) => labels.set(SERVICE_NAME, &value.text()),
             None => labels.set(SERVICE_NAME, UNKNOWN_SERVICE),
         };
     }
     labels.build()
 }
 
-/// The line of a record with its metadata; a record without any time happened `now`.
-pub(crate) fn entry_of(record: &LogRecord, now: Timestamp) -> Entry {
+/// The metadata that all records of a resource and a scope have.
+pub(crate) fn shared_metadata(resource: &Resource, scope: &Scope) -> Vec<(String, String)> {
     let mut metadata = Vec::new();
+    for (name, value) in resource.attributes.iter() {
+        if !is_index_attribute(name) {
+            flatten_value(label_name(name), value, &mut metadata);
+        }
+    }
+    flatten(&scope.attributes, &mut metadata);
+    if !scope.name.is_empty() {
+        metadata.push(("scope_name".to_owned(), scope.name.clone()));
+    }
+    if !scope.version.is_empty() {
+        metadata.push(("scope_version".to_owned(), scope.version.clone()));
+    }
+    metadata
+}
+
+/// The line of a record with its metadata, of which `shared` is the part that [`shared_metadata`] gives; a record without any time
+/// happened `now`.
+pub(crate) fn entry_of(record: &LogRecord, shared: &[(String, String)], now: Timestamp) -> Entry {
+    // Six fields of its own, and the level that is found in it.
+    let room = record.attributes.iter().len() + shared.len() + 7;
+    let mut metadata = Vec::with_capacity(room);
     flatten(&record.attributes, &mut metadata);
     let mut put = |name: &str, value: String| metadata.push((name.to_owned(), value));
     if record.observed_timestamp != Timestamp::EPOCH {
@@ -84,43 +105,32 @@ pub(crate) fn entry_of(record: &LogRecord, now: Timestamp) -> Entry {
     if !record.span_id.is_none() {
         put("span_id", record.span_id.to_string());
     }
-    for (name, value) in record.resource.attributes.iter() {
-        if !is_index_attribute(name) {
-            flatten_value(&label_name(name), value, &mut metadata);
-        }
-    }
-    flatten(&record.scope.attributes, &mut metadata);
-    if !record.scope.name.is_empty() {
-        metadata.push(("scope_name".to_owned(), record.scope.name.clone()));
-    }
-    if !record.scope.version.is_empty() {
-        metadata.push(("scope_version".to_owned(), record.scope.version.clone()));
-    }
+    metadata.extend_from_slice(shared);
     let timestamp = [record.timestamp, record.observed_timestamp, now]
         .into_iter()
         .find(|timestamp| *timestamp != Timestamp::EPOCH)
         .unwrap_or(now);
     Entry {
         timestamp,
-        line: record.body.to_string(),
+        line: record.body.text().into_owned(),
         metadata,
     }
 }
 
 fn flatten(attributes: &Attributes, out: &mut Vec<(String, String)>) {
     for (name, value) in attributes.iter() {
-        flatten_value(&label_name(name), value, out);
+        flatten_value(label_name(name), value, out);
     }
 }
 
 /// Maps become one entry a leaf, their names joined by `_`; lists stay JSON.
-fn flatten_value(name: &str, value: &AttributeValue, out: &mut Vec<(String, String)>) {
+fn flatten_value(name: String, value: &AttributeValue, out: &mut Vec<(String, String)>) {
     if let AttributeValue::Map(pairs) = value {
         for (key, value) in pairs {
-            flatten_value(&format!("{name}_{}", label_name(key)), value, out);
+            flatten_value(format!("{name}_{}", label_name(key)), value, out);
         }
     } else {
-        out.push((name.to_owned(), value.to_string()));
+        out.push((name, value.text().into_owned()));
     }
 }
 
@@ -144,7 +154,7 @@ fn label_name(name: &str) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use gameday_signal::{Scope, SpanId, TraceId};
+    use gameday_signal::{SpanId, TraceId};
 
     use super::*;
 
@@ -189,7 +199,8 @@ mod tests {
             stream_of(&resource, true),
             Labels::new([("service_name", "checkout"), ("k8s_pod_name", "checkout-0")])
         );
-        let entry = entry_of(&record, Timestamp::from_secs(7));
+        let shared = shared_metadata(&record.resource, &record.scope);
+        let entry = entry_of(&record, &shared, Timestamp::from_secs(7));
         assert_eq!(entry.timestamp, Timestamp::from_secs(7));
         assert_eq!(entry.line, r#"{"a":1}"#);
         let metadata: Vec<String> = entry

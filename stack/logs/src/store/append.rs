@@ -1,6 +1,7 @@
 //! The store.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use gameday_signal::{Labels, LogRecord, Matcher, Timestamp};
 use memchr::memmem::Finder;
@@ -91,13 +92,17 @@ impl Store {
         while let Some(first) = rest.first() {
             let count = rest
                 .iter()
-                .take_while(|record| std::sync::Arc::ptr_eq(&record.resource, &first.resource))
+                .take_while(|record| {
+                    Arc::ptr_eq(&record.resource, &first.resource)
+                        && Arc::ptr_eq(&record.scope, &first.scope)
+                })
                 .count();
             let (batch, after) = rest.split_at(count);
             let labels = ingest::stream_of(&first.resource, self.limits.discover_service_name);
+            let shared = ingest::shared_metadata(&first.resource, &first.scope);
             let entries = batch
                 .iter()
-                .map(|record| ingest::entry_of(record, now))
+                .map(|record| ingest::entry_of(record, &shared, now))
                 .collect();
             appended.merge(self.append(&labels, entries, now));
             rest = after;
