@@ -88,13 +88,16 @@ impl Target {
                     .ok_or_else(|| Failure::scenario(format!("service {name:?} is not running")))?;
                 let service = services.remove(index);
                 self.env.crash(name);
+                self.record(name, "crashed");
                 self.env.clock().sleep(LETTING_GO).await;
                 // The tasks of the node exporter were among those of the host; the machine itself has not crashed.
                 export_node(&service).await?;
             }
-            Kind::Processes(processes) => processes.crash(&self.env, name).await?,
+            Kind::Processes(processes) => {
+                processes.crash(&self.env, name).await?;
+                self.record(name, "crashed");
+            }
         }
-        self.record(name, "crashed");
         Ok(())
     }
 

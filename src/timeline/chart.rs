@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use gameday_signal::Timestamp;
 
+use super::chart_words::describe;
 use super::lines::Timeline;
 use super::record::{Chart, ChartSeries, Threshold};
 use super::svg::{self, TimeAxis, n};
@@ -19,6 +20,8 @@ const LEFT: f64 = 70.0;
 const RIGHT: f64 = svg::WIDTH - 130.0;
 const TOP: f64 = 28.0;
 const BOTTOM: f64 = 236.0;
+/// Below the labels of the time axis.
+const STRIPS_TOP: f64 = 280.0;
 const HEIGHT: f64 = 280.0;
 
 /// The values that a chart shows, with room above them.
@@ -90,7 +93,12 @@ pub(super) fn draw_chart(chart: &Chart, timeline: &Timeline<'_>, id: &str) -> St
     let time = TimeAxis::of(timeline, LEFT, RIGHT);
     let shown = shown_points(chart, timeline);
     let values = ValueAxis::of(chart, &shown);
-    let mut svg = svg::open(id, &chart.title, &describe(chart, &shown, timeline), HEIGHT);
+    let mut svg = svg::open(
+        id,
+        &chart.title,
+        &describe(chart, &shown, timeline),
+        HEIGHT + svg::fault_strips_height(timeline),
+    );
     time.shade_faults(&mut svg, timeline, TOP, BOTTOM);
     for value in values.ticks() {
         let y = values.y(value);
@@ -114,6 +122,7 @@ pub(super) fn draw_chart(chart: &Chart, timeline: &Timeline<'_>, id: &str) -> St
             let _ = writeln!(svg, "<path class=\"series s{index}\" d=\"{path}\"/>");
         }
     }
+    time.draw_fault_strips(&mut svg, timeline, STRIPS_TOP);
     svg::close(&mut svg);
     svg
 }
@@ -209,44 +218,6 @@ fn thin(points: &[(Timestamp, f64)], time: &TimeAxis) -> Vec<(f64, f64)> {
         kept.extend(ends.into_iter().flatten().map(|(_, value)| (x, *value)));
     }
     kept
-}
-
-/// What the chart shows, in words.
-fn describe(chart: &Chart, shown: &[Vec<(Timestamp, f64)>], timeline: &Timeline<'_>) -> String {
-    let mut words = String::new();
-    for (series, points) in chart.series.iter().zip(shown) {
-        let finite = || points.iter().filter(|(_, value)| value.is_finite());
-        let greatest = finite().max_by(|a, b| a.1.total_cmp(&b.1));
-        let least = finite().min_by(|a, b| a.1.total_cmp(&b.1));
-        let name = text::clip(&text::visible(&series.name), 80);
-        let _ = match (least, greatest, finite().next_back()) {
-            (Some(least), Some(greatest), Some(last)) => write!(
-                words,
-                "{name}: least {} at {}, greatest {} at {}, last {}. ",
-                text::with_unit(least.1, &chart.unit),
-                timeline.since(least.0),
-                text::with_unit(greatest.1, &chart.unit),
-                timeline.since(greatest.0),
-                text::with_unit(last.1, &chart.unit)
-            ),
-            _ => write!(words, "{name}: no value. "),
-        };
-    }
-    for threshold in &chart.thresholds {
-        let name = text::clip(&text::visible(&threshold.name), 80);
-        let value = text::with_unit(threshold.value, &chart.unit);
-        let _ = write!(words, "Threshold {name}: {value}. ");
-    }
-    for window in &timeline.fault_windows {
-        let _ = write!(
-            words,
-            "Fault {} in force from {} to {}. ",
-            text::clip(&text::visible(window.name), 80),
-            timeline.since(window.from),
-            timeline.since(window.until)
-        );
-    }
-    words.trim_end().to_owned()
 }
 
 /// The chart as a table: a row every so often, with the value of each series that held then.
@@ -521,7 +492,7 @@ mod tests {
         let timeline = Timeline::new(&scenario);
         let svg = draw_chart(&chart, &timeline, "c");
         assert!(svg.contains(
-            "<desc id=\"c-d\">&lt;a&gt;: least 0 % at +0s, greatest 50 % at +1m00s, last 50 %. Threshold fast: 14.4 %.</desc>"
+            "<desc id=\"c-d\">&lt;a&gt;: least 0 % at +0s, greatest 50 % at +1m00s, last 50 %. Threshold fast, 14.4 %: exceeded by &lt;a&gt; from +1m00s to the end.</desc>"
         ), "{svg}");
         assert_eq!(table(&chart, &timeline).len(), 2);
     }

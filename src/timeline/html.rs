@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::console::compress_note;
 use super::html_parts::{
-    ChartView, DrillDownView, IncidentView, LoadView, MessageView, faults, slos,
+    ChartView, DrillDownView, IncidentView, LoadView, MessageView, PassingView, faults, slos,
 };
 use super::incidents::Incident;
 use super::lanes::draw_lanes;
@@ -155,6 +155,7 @@ struct ScenarioView {
     unexpected: Vec<String>,
     steps: Vec<StepView>,
     incidents: Vec<IncidentView>,
+    passing: Vec<PassingView>,
     incidents_left: usize,
     lines: Vec<LineView>,
     lines_left: usize,
@@ -187,6 +188,10 @@ impl ScenarioView {
             .iter()
             .filter_map(|line| MessageView::new(line.event, timeline))
             .collect();
+        let shown_incidents = || {
+            let sorted = timeline.expected_first();
+            sorted.into_iter().take(INCIDENTS_MAX)
+        };
         Self {
             name: text::visible(&scenario.name),
             feature: text::visible(&scenario.feature),
@@ -205,10 +210,12 @@ impl ScenarioView {
                 .iter()
                 .map(|step| StepView::new(step, timeline, &id))
                 .collect(),
-            incidents: timeline
-                .expected_first()
-                .into_iter()
-                .take(INCIDENTS_MAX)
+            passing: shown_incidents()
+                .filter(|own| own.minor())
+                .map(|own| PassingView::new(own, timeline))
+                .collect(),
+            incidents: shown_incidents()
+                .filter(|own| !own.minor())
                 .enumerate()
                 .map(|(index, own)| IncidentView::new(own, timeline, format!("{id}-i{index}")))
                 .collect(),

@@ -1,17 +1,17 @@
 //! The parts of a scenario's HTML report: alerts, notifications, charts, drill-downs, tables.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
-use gameday_signal::{Event, EventKind, Timestamp};
+use gameday_signal::{Event, EventKind};
 use minijinja::Value;
 use serde::Serialize;
 
 use super::chart::{self, draw_chart};
 use super::drill_down::{DrillDown, SpanRow};
+use super::fault_windows::FaultWindow;
 use super::html::{ENTRIES_MAX, drawing, shown};
 use super::incidents::Incident;
-use super::lines::{Timeline, fault_end, moment_time, reached_ms, stage_time, theoretical};
+use super::lines::{Timeline, moment_time, passing_times, reached_ms, stage_time, theoretical};
 use super::markdown::quantile_name;
 use super::message::{Message, Part, Run, RunLine, message};
 use super::moments::Moment;
@@ -27,8 +27,6 @@ pub(super) struct IncidentView {
     name: String,
     labels: String,
     expectation: &'static str,
-    /// Whether nobody need look at it: it was allowed and never fired.
-    minor: bool,
     muted: String,
     value: String,
     annotations: Vec<AnnotationView>,
@@ -93,10 +91,9 @@ impl IncidentView {
                 },
             });
         Self {
-            name: text::visible(incident.name()),
+            name: text::visible(&incident_name(incident, timeline)),
             labels: text::visible(&text::labels(&incident.labels)),
             expectation: incident.expectation.as_str(),
-            minor: incident.minor(),
             muted: incident.muted.as_ref().map_or_else(String::new, |muted| {
                 let at = timeline.since(muted.mark.at);
                 format!("{} at {at}", text::visible(&muted.reason))
@@ -124,6 +121,50 @@ impl IncidentView {
             stage_bar: super::stage_bar::draw_stages(incident, &format!("{id}-stages"))
                 .map(drawing),
             id,
+        }
+    }
+}
+
+/// The alert's name with what tells the incident from others of that name: the labels in which they differ, and which time it is.
+fn incident_name(incident: &Incident, timeline: &Timeline<'_>) -> String {
+    let mut name = incident.name().to_owned();
+    let distinction = timeline.distinction(&incident.labels);
+    if !distinction.is_empty() {
+        name = format!("{name}, {distinction}");
+    }
+    let before = timeline
+        .incidents
+        .iter()
+        .take_while(|own| !std::ptr::eq(*own, incident))
+        .filter(|own| own.labels == incident.labels && !own.minor())
+        .count();
+    if before > 0 {
+        name = format!("{name}, time {}", before + 1);
+    }
+    name
+}
+
+/// An alert that nobody need look at: it was pending and went away again.
+#[derive(Serialize)]
+pub(super) struct PassingView {
+    name: String,
+    labels: String,
+    expectation: &'static str,
+    from: String,
+    until: String,
+    value: String,
+}
+
+impl PassingView {
+    pub(super) fn new(incident: &Incident, timeline: &Timeline<'_>) -> Self {
+        let (from, until) = passing_times(incident, timeline);
+        Self {
+            name: text::visible(incident.name()),
+            labels: text::visible(&text::labels(&incident.labels)),
+            expectation: incident.expectation.as_str(),
+            from,
+            until,
+            value: incident.value.map_or_else(String::new, text::number),
         }
     }
 }
@@ -200,6 +241,7 @@ fn harmless(message: Message) -> Message {
 
 #[derive(Serialize)]
 pub(super) struct ChartView {
+    id: String,
     title: String,
     query: Vec<String>,
     drawing: Value,
@@ -212,6 +254,7 @@ pub(super) struct ChartView {
 impl ChartView {
     pub(super) fn new(chart: &Chart, timeline: &Timeline<'_>, id: &str) -> Self {
         Self {
+            id: id.to_owned(),
             title: text::visible(&chart.title),
             query: text::visible_lines(&chart.query),
             drawing: drawing(draw_chart(chart, timeline, id)),
@@ -263,6 +306,8 @@ pub(super) struct SpanView {
     service: String,
     name: String,
     depth: usize,
+    /// The span that it is a part of, for those who do not see the indentation.
+    parent: String,
     start: String,
     duration: String,
     self_time: String,
@@ -270,6 +315,8 @@ pub(super) struct SpanView {
     widest: bool,
     bar_x: String,
     bar_width: String,
+    /// Where the bar begins and ends, in percent of the whole.
+    share: String,
     attributes: Vec<(String, String)>,
 }
 
@@ -280,10 +327,15 @@ impl DrillDownView {
         let total_secs = total.as_secs_f64().max(1e-9);
         let longest = own.spans.iter().map(|span| span.self_time).max();
         let percent = |duration: Duration| duration.as_secs_f64() / total_secs * 100.0;
-        let spans = own.spans.iter().take(SPANS_MAX).map(|span| SpanView {
+        let spans = own.spans.iter().take(SPANS_MAX).enumerate();
+        let spans = spans.map(|(index, span)| SpanView {
             service: text::visible(&span.service),
             name: text::visible(&span.name),
             depth: span.depth.min(24),
+            parent: own.spans[..index]
+                .iter()
+                .rfind(|before| before.depth < span.depth)
+                .map_or_else(String::new, |parent| text::visible(&parent.name)),
             start: format!("+{}", text::duration(span.start_offset)),
             duration: text::duration(span.duration),
             self_time: text::duration(span.self_time),
@@ -291,6 +343,11 @@ impl DrillDownView {
             widest: Some(span.self_time) == longest && !span.self_time.is_zero(),
             bar_x: n(percent(span.start_offset)),
             bar_width: n(percent(span.duration).max(0.4)),
+            share: format!(
+                "{} % to {} %",
+                n(percent(span.start_offset)),
+                n(percent(end(span)))
+            ),
             attributes: span
                 .attributes
                 .iter()
@@ -319,33 +376,20 @@ impl DrillDownView {
     }
 }
 
-/// The faults as rows of a table.
+/// The faults and crashes as rows of a table.
 pub(super) fn faults(timeline: &Timeline<'_>) -> Vec<Vec<String>> {
-    let when = |at: Option<Timestamp>| {
-        at.map_or_else(|| "still in force".to_owned(), |at| timeline.since(at))
+    let row = |window: &FaultWindow<'_>| {
+        let row = window.row(timeline);
+        vec![
+            text::visible(&row.name),
+            text::visible(&row.description),
+            row.injected,
+            row.ended,
+            row.touched,
+            text::visible(&row.proven_gone),
+        ]
     };
-    timeline
-        .scenario
-        .faults
-        .iter()
-        .map(|fault| {
-            let mut ended = when(fault.cleared);
-            if let Some(end) = fault.end {
-                let _ = write!(ended, " ({})", fault_end(end));
-            }
-            vec![
-                text::visible(&fault.name),
-                text::visible(&fault.description),
-                timeline.since(fault.injected),
-                ended,
-                text::thousands(fault.touched),
-                fault
-                    .proven_gone
-                    .as_deref()
-                    .map_or_else(|| "not proven".to_owned(), text::visible),
-            ]
-        })
-        .collect()
+    timeline.fault_windows.iter().map(row).collect()
 }
 
 /// The service level objectives as rows of a table.

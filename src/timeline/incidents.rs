@@ -113,6 +113,20 @@ pub(super) fn ordered(events: &[Event]) -> Vec<&Event> {
     events
 }
 
+/// What an entry of the journal says was broken: a fault, a service that crashed, a change that failed.
+pub(super) fn broken(kind: &EventKind) -> Option<String> {
+    match kind {
+        EventKind::FaultInjected { fault, .. } => Some(fault.clone()),
+        EventKind::ServiceChanged { service, state, .. } if state == "crashed" => {
+            Some(format!("crash of {service}"))
+        }
+        EventKind::Deployed { outcome, .. } if outcome == "failure" => {
+            Some("change that failed".to_owned())
+        }
+        _ => None,
+    }
+}
+
 /// What the journal says of one alert from its first sight to its end.
 struct Episode<'a> {
     labels: Labels,
@@ -263,22 +277,13 @@ impl<'a> Index<'a> {
     }
 
     fn add(&mut self, event: &'a Event) {
+        if let Some(what) = broken(&event.kind) {
+            self.injected.push((Mark::of(event), what));
+        }
         match &event.kind {
-            EventKind::FaultInjected { fault, .. } => {
-                self.injected.push((Mark::of(event), fault.clone()));
-                self.slis.push(event);
-            }
-            EventKind::ServiceChanged { service, state, .. } if state == "crashed" => {
-                let what = format!("crash of {service}");
-                self.injected.push((Mark::of(event), what));
-                self.slis.push(event);
-            }
+            EventKind::ServiceChanged { state, .. } if state == "crashed" => self.slis.push(event),
             EventKind::ServiceChanged { state, .. } if state == "restarted" => {
                 self.mitigated.push(event);
-            }
-            EventKind::Deployed { outcome, .. } if outcome == "failure" => {
-                let what = "change that failed".to_owned();
-                self.injected.push((Mark::of(event), what));
             }
             EventKind::FaultCleared { end, .. } if *end == FaultEnd::Cleared => {
                 self.mitigated.push(event);
@@ -286,7 +291,8 @@ impl<'a> Index<'a> {
             EventKind::Deployed { outcome, .. } if outcome == "rolled_back" => {
                 self.mitigated.push(event);
             }
-            EventKind::FirstBadEvent { .. }
+            EventKind::FaultInjected { .. }
+            | EventKind::FirstBadEvent { .. }
             | EventKind::SliBreached { .. }
             | EventKind::SliRestored { .. } => self.slis.push(event),
             EventKind::Diagnosed { .. } => self.diagnosed.push(event),
@@ -401,7 +407,8 @@ impl<'a> Index<'a> {
     /// The first time that the alert was kept from being sent.
     fn muted(&self, episode: &Episode<'_>) -> Option<Muted> {
         let from = episode.first_seen()?;
-        let until = episode.resolved.map_or(Timestamp::MAX, |mark| mark.at);
+        let over = episode.resolved.or(episode.dropped);
+        let until = over.map_or(Timestamp::MAX, |mark| mark.at);
         let muted = self.muted.get(episode.labels.value_of("alertname"))?;
         let start = muted.partition_point(|event| event.at < from.at);
         muted[start..]

@@ -15,6 +15,8 @@ use super::text;
 const LANES_MAX: usize = 40;
 /// A lane has at most this many bars.
 const BARS_MAX: usize = 200;
+/// A description that is longer than this in bytes gets no more sentences: nobody listens that long.
+const DESCRIPTION_MAX: usize = 1600;
 const LEFT: f64 = 292.0;
 const RIGHT: f64 = svg::WIDTH - 34.0;
 const TOP: f64 = 26.0;
@@ -24,6 +26,8 @@ const BAR: f64 = 20.0;
 /// The alerts of one label set, in the order of their first sight.
 pub(super) struct Lane<'a> {
     pub(super) incidents: Vec<&'a Incident>,
+    /// What tells its alerts from others of the same name; empty where there are none.
+    distinction: String,
 }
 
 impl Lane<'_> {
@@ -47,6 +51,7 @@ pub(super) fn lanes<'a>(timeline: &'a Timeline<'_>) -> Vec<Lane<'a>> {
         let place = *places.entry(&incident.labels).or_insert_with(|| {
             lanes.push(Lane {
                 incidents: Vec::new(),
+                distinction: timeline.distinction(&incident.labels),
             });
             lanes.len() - 1
         });
@@ -83,7 +88,7 @@ pub(super) fn draw_lanes(timeline: &Timeline<'_>, id: &str) -> Option<String> {
     time.draw_moments(&mut svg, timeline, TOP, bottom);
     for (index, window) in timeline.fault_windows.iter().take(faults).enumerate() {
         let y = TOP + LANE * index as f64;
-        label(&mut svg, y, window.name, "fault");
+        label(&mut svg, y, &window.name, "", "fault");
         bar(
             &mut svg,
             (time.x(window.from), time.x(window.until)),
@@ -95,7 +100,7 @@ pub(super) fn draw_lanes(timeline: &Timeline<'_>, id: &str) -> Option<String> {
     for (index, lane) in lanes.iter().enumerate() {
         let y = TOP + LANE * (index + faults) as f64;
         let (name, severity) = lane.name();
-        label(&mut svg, y, name, severity);
+        label(&mut svg, y, name, &lane.distinction, severity);
         for incident in &lane.incidents {
             draw_incident(&mut svg, timeline, &time, y, incident, id);
         }
@@ -104,19 +109,29 @@ pub(super) fn draw_lanes(timeline: &Timeline<'_>, id: &str) -> Option<String> {
     Some(svg)
 }
 
-fn label(svg: &mut String, y: f64, name: &str, detail: &str) {
+/// The name of a lane, below it what tells the lane from others of its name, and on its right a detail.
+fn label(svg: &mut String, y: f64, name: &str, distinction: &str, detail: &str) {
+    let name_y = if distinction.is_empty() { 22.0 } else { 16.0 };
     let _ = writeln!(
         svg,
         "<line class=\"grid\" x1=\"0\" x2=\"{}\" y1=\"{}\" y2=\"{}\"/><text class=\"lane\" x=\"0\" y=\"{}\">{}</text><text class=\"lane soft\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",
         n(RIGHT),
         n(y),
         n(y),
-        n(y + 22.0),
+        n(y + name_y),
         text::xml(&text::clip(&text::visible(name), 27)),
         n(LEFT - 12.0),
-        n(y + 22.0),
+        n(y + name_y),
         text::xml(&text::clip(&text::visible(detail), 10))
     );
+    if !distinction.is_empty() {
+        let _ = writeln!(
+            svg,
+            "<text class=\"soft\" x=\"0\" y=\"{}\">{}</text>",
+            n(y + 29.0),
+            text::xml(&text::clip(&text::visible(distinction), 40))
+        );
+    }
 }
 
 fn bar(svg: &mut String, (x0, x1): (f64, f64), y: f64, class: &str, word: &str) {
@@ -189,16 +204,36 @@ fn draw_incident(
     }
 }
 
-/// The lanes in words.
+/// The lanes in words, the faults first.
 fn describe(timeline: &Timeline<'_>, lanes: &[Lane<'_>]) -> String {
     let mut words = String::new();
-    for incident in lanes.iter().flat_map(|lane| &lane.incidents) {
-        let _ = write!(words, "{}", text::clip(&text::alert(&incident.labels), 120));
+    for window in timeline.fault_windows.iter().take(LANES_MAX) {
+        let _ = write!(words, "{} ", window.sentence(timeline));
+    }
+    let told = || {
+        lanes
+            .iter()
+            .flat_map(|lane| lane.incidents.iter().map(move |own| (lane, own)))
+    };
+    for (index, (lane, incident)) in told().enumerate() {
+        if words.len() > DESCRIPTION_MAX {
+            let left = told().count() - index;
+            let _ = write!(words, "The section on alerts tells of {left} more.");
+            break;
+        }
+        let (name, severity) = lane.name();
+        let parts = [name, &lane.distinction, severity]
+            .into_iter()
+            .filter(|part| !part.is_empty());
+        let name = parts.collect::<Vec<_>>().join(", ");
+        let _ = write!(words, "{}:", text::clip(&text::visible(&name), 120));
         let moments = &incident.moments;
+        let mut comma = "";
         let mut say = |word: &str, mark: Option<Mark>| {
             if let Some(mark) = mark {
                 let at: Timestamp = mark.at;
-                let _ = write!(words, ", {word} at {}", timeline.since(at));
+                let _ = write!(words, "{comma} {word} at {}", timeline.since_heard(at));
+                comma = ",";
             }
         };
         say("pending", moments.pending);
@@ -207,9 +242,8 @@ fn describe(timeline: &Timeline<'_>, lanes: &[Lane<'_>]) -> String {
         say("notified", moments.notified);
         say("no longer seen", incident.dropped);
         say("resolved", moments.resolved);
-        say("resolved notification", moments.resolved_notified);
+        say("told that it is resolved", moments.resolved_notified);
         words.push_str(". ");
     }
-    // A screen reader does not get through more than this.
-    text::clip(words.trim_end(), 1800)
+    words.trim_end().to_owned()
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use gameday_signal::{Event, EventKind, FaultEnd, Labels, Timestamp};
 
-use super::incidents::{Incident, incidents, ordered, primary};
+use super::fault_windows::{FaultWindow, fault_windows};
+use super::incidents::{Incident, broken, incidents, ordered, primary};
 use super::moments::{Mark, Moment};
-use super::record::{Expectation, FaultRecord, ScenarioRecord};
+use super::record::{Expectation, ScenarioRecord};
 use super::text;
 
 /// How a line is meant; shown by a word and a sign, colour comes on top.
@@ -53,18 +54,11 @@ pub(super) struct Line<'a> {
     pub(super) text: String,
 }
 
-/// A time in which a fault was in force.
-pub(super) struct FaultWindow<'a> {
-    pub(super) name: &'a str,
-    pub(super) from: Timestamp,
-    pub(super) until: Timestamp,
-}
-
 /// A scenario, read: what the renderers share.
 pub(super) struct Timeline<'a> {
     pub(super) scenario: &'a ScenarioRecord,
     pub(super) incidents: Vec<Incident>,
-    /// The instant that all shown times count from: the first fault, or the beginning where there is none.
+    /// The instant that all shown times count from: the first fault, crash or failed change, or the beginning where there is none.
     pub(super) zero: Timestamp,
     /// Whether `zero` is a t0.
     pub(super) zero_is_fault: bool,
@@ -116,10 +110,11 @@ impl<'a> Timeline<'a> {
         let incidents = incidents(scenario);
         let events = ordered(&scenario.events);
         let first_fault = scenario.faults.iter().map(|fault| fault.injected).min();
-        let injected = events.iter().find_map(|event| {
-            matches!(event.kind, EventKind::FaultInjected { .. }).then_some(event.at)
-        });
-        let t0 = injected.or(first_fault);
+        let broken_at = events
+            .iter()
+            .find_map(|event| broken(&event.kind).map(|_| event.at));
+        let t0 = broken_at.or(first_fault);
+        let fault_windows = fault_windows(scenario, &events);
         let mut marks: BTreeMap<u64, Vec<Moment>> = BTreeMap::new();
         for incident in &incidents {
             for moment in Moment::ALL {
@@ -145,12 +140,6 @@ impl<'a> Timeline<'a> {
                 }
             })
             .collect();
-        let window = |fault: &'a FaultRecord| FaultWindow {
-            name: fault.name.as_str(),
-            from: fault.injected,
-            until: fault.cleared.unwrap_or(scenario.ended),
-        };
-        let fault_windows: Vec<FaultWindow<'a>> = scenario.faults.iter().map(window).collect();
         let of_faults = fault_windows.iter().flat_map(|own| [own.from, own.until]);
         let of_incidents = incidents.iter().flat_map(|own| {
             let moments = Moment::ALL
@@ -188,6 +177,23 @@ impl<'a> Timeline<'a> {
         sorted
     }
 
+    /// What tells an alert from the others of its name: the values of the labels in which they differ, the severity aside, which
+    /// is always shown. Empty where there is no other.
+    pub(super) fn distinction(&self, labels: &Labels) -> String {
+        let others = || {
+            let name = labels.value_of("alertname");
+            self.incidents.iter().filter(move |own| own.name() == name)
+        };
+        let mut values: Vec<&str> = Vec::new();
+        for (name, value) in labels.iter().filter(|(name, _)| *name != "severity") {
+            let differs = others().any(|own| own.labels.value_of(name) != value);
+            if differs && !values.contains(&value) {
+                values.push(value);
+            }
+        }
+        values.join(", ")
+    }
+
     /// The line of the event with number `seq`.
     pub(super) fn line(&self, seq: u64) -> Option<&Line<'a>> {
         self.lines.iter().find(|line| line.event.seq == seq)
@@ -196,6 +202,20 @@ impl<'a> Timeline<'a> {
     /// The time since t0, or since the beginning where there was no fault.
     pub(super) fn since(&self, at: Timestamp) -> String {
         text::since(at, self.zero)
+    }
+
+    /// The same for what is heard: to the second, where the drawings show minutes. What is below tells a listener nothing.
+    pub(super) fn since_heard(&self, at: Timestamp) -> String {
+        const SECOND: i64 = 1_000_000_000;
+        if self.focus.until.since(self.focus.from) < Duration::from_secs(300) {
+            return self.since(at);
+        }
+        let nanos = at.as_nanos().saturating_sub(self.zero.as_nanos());
+        let secs = nanos.saturating_add(SECOND / 2).div_euclid(SECOND);
+        let rounded = secs.saturating_mul(SECOND);
+        self.since(Timestamp::from_nanos(
+            self.zero.as_nanos().saturating_add(rounded),
+        ))
     }
 
     /// What the shown times count from, for headings.
@@ -463,15 +483,19 @@ fn names<'a>(alerts: impl Iterator<Item = &'a Labels>) -> String {
 
 /// An alert that was pending and went away again, in a line.
 pub(super) fn passing(incident: &Incident, timeline: &Timeline<'_>) -> String {
+    let (from, until) = passing_times(incident, timeline);
+    format!(
+        "{}: pending from {from} to {until}, never fired",
+        text::alert(&incident.labels)
+    )
+}
+
+/// From when until when an alert that never fired was pending.
+pub(super) fn passing_times(incident: &Incident, timeline: &Timeline<'_>) -> (String, String) {
     let at = |mark: Option<Mark>| {
         mark.map_or_else(|| "the end".to_owned(), |mark| timeline.since(mark.at))
     };
-    format!(
-        "{}: pending from {} to {}, never fired",
-        text::alert(&incident.labels),
-        at(incident.moments.pending),
-        at(incident.dropped)
-    )
+    (at(incident.moments.pending), at(incident.dropped))
 }
 
 /// When arithmetic says that a moment can come, and by how much later it came; none for a moment that it knows nothing of.

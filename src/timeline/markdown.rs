@@ -371,17 +371,17 @@ fn write_charts(md: &mut String, timeline: &Timeline<'_>) {
 
 fn write_facts(md: &mut String, timeline: &Timeline<'_>) {
     let scenario = timeline.scenario;
-    if !scenario.faults.is_empty() {
+    if !timeline.fault_windows.is_empty() {
         md.push_str("### Faults\n\n");
-        let faults = scenario.faults.iter().map(|fault| {
-            let or_not = |value: Option<String>| value.unwrap_or_else(|| "no".to_owned());
+        let faults = timeline.fault_windows.iter().map(|window| {
+            let row = window.row(timeline);
             vec![
-                plain(&fault.name),
-                plain(&fault.description),
-                timeline.since(fault.injected),
-                or_not(fault.cleared.map(|at| timeline.since(at))),
-                text::thousands(fault.touched),
-                or_not(fault.proven_gone.as_deref().map(plain)),
+                plain(&row.name),
+                plain(&row.description),
+                row.injected,
+                row.ended,
+                row.touched,
+                plain(&row.proven_gone),
             ]
         });
         rows(

@@ -14,8 +14,10 @@
 //! A moment that was not reached is never invented: it is `None`, and shown as "not reached".
 
 mod chart;
+mod chart_words;
 mod console;
 mod drill_down;
+mod fault_windows;
 mod files;
 mod html;
 mod html_parts;

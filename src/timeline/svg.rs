@@ -1,7 +1,8 @@
 //! What the drawings share: the time axis, coordinates, marks.
 //!
-//! A drawing is one `<svg role="img">` with `<title>` and `<desc>`, made of text and shapes only: no script, no address, no font of
-//! its own. Colours come from the page's style sheet by class, so that light, dark and print each have theirs. Every series has a
+//! A drawing is one `<svg role="img">` made of text and shapes only: no script, no address, no font of its own. To a screen reader
+//! it is its `<title>`, which names it, and its `<desc>`, which says what a sighted reader sees; the rest is hidden from it, for
+//! loose numbers of an axis tell nothing. Colours come from the page's style sheet by class, so that light, dark and print each have theirs. Every series has a
 //! dash pattern and every state a word or a texture besides its colour.
 
 use std::fmt::Write as _;
@@ -16,6 +17,10 @@ use super::text;
 pub(super) const WIDTH: f64 = 960.0;
 /// A tick of the time axis every so many units at least, so that labels do not meet.
 const TICK_DISTANCE: f64 = 78.0;
+/// The height of the strip of a fault, with the room below it.
+const STRIP: f64 = 17.0;
+/// A chart has at most this many strips.
+const STRIPS_MAX: usize = 8;
 /// Steps of a time axis in seconds.
 const TIME_STEPS_SECS: [i64; 20] = [
     1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400,
@@ -107,12 +112,14 @@ impl TimeAxis {
                 t0 = n(y + 19.0),
                 t1 = n(y + 34.0),
                 since = trim_zero_parts(&since),
-                clock = text::clock(at),
+                // A zero between two seconds would give every label of the clock its fraction.
+                clock = text::clock(Timestamp::from_secs(at.as_secs())),
             );
         }
     }
 
-    /// Shades the times in which a fault was in force, between `top` and `bottom`.
+    /// Shades the times in which a fault was in force, between `top` and `bottom`, with a line at both ends of each. Where several
+    /// were in force at once the ground is darker.
     pub(super) fn shade_faults(
         &self,
         svg: &mut String,
@@ -124,11 +131,53 @@ impl TimeAxis {
             let (x0, x1) = (self.x(window.from), self.x(window.until));
             let _ = writeln!(
                 svg,
-                "<rect class=\"fault-window\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
-                n(x0),
-                n(top),
+                "<rect class=\"fault-window\" x=\"{x0}\" y=\"{top}\" width=\"{}\" height=\"{}\"/><path class=\"fault-edge\" d=\"M{x0} {top}V{bottom}M{x1} {top}V{bottom}\"/>",
                 n((x1 - x0).max(1.0)),
-                n(bottom - top)
+                n(bottom - top),
+                x0 = n(x0),
+                x1 = n(x1),
+                top = n(top),
+                bottom = n(bottom)
+            );
+        }
+    }
+
+    /// Draws a named strip for each fault window below `top`, so that faults at once can be told apart.
+    pub(super) fn draw_fault_strips(&self, svg: &mut String, timeline: &Timeline<'_>, top: f64) {
+        let windows = &timeline.fault_windows;
+        for (index, window) in windows.iter().take(STRIPS_MAX).enumerate() {
+            let y = top + STRIP * index as f64;
+            let (x0, x1) = (self.x(window.from), self.x(window.until));
+            let name = text::clip(&text::visible(&window.name), 36);
+            // A letter takes about seven units. What does not fit into the strip stands on its right, or else on its left,
+            // where there is room then: a strip that leaves neither is longer than its name.
+            let width = 7.0 * name.chars().count() as f64;
+            let (class, x, anchor) = if width + 8.0 < x1 - x0 {
+                ("bar-fault-text", f64::midpoint(x0, x1), "middle")
+            } else if x1 + 6.0 + width < WIDTH {
+                ("fault-name", x1 + 6.0, "start")
+            } else {
+                ("fault-name", x0 - 6.0, "end")
+            };
+            let _ = writeln!(
+                svg,
+                "<rect class=\"bar-fault\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/><text class=\"{class}\" x=\"{}\" y=\"{}\" text-anchor=\"{anchor}\">{}</text>",
+                n(x0),
+                n(y),
+                n((x1 - x0).max(2.0)),
+                n(STRIP - 3.0),
+                n(x),
+                n(y + 11.0),
+                text::xml(&name)
+            );
+        }
+        if windows.len() > STRIPS_MAX {
+            let _ = writeln!(
+                svg,
+                "<text class=\"tick soft\" x=\"{}\" y=\"{}\">and {} more faults</text>",
+                n(self.left),
+                n(top + STRIP * STRIPS_MAX as f64 + 11.0),
+                windows.len() - STRIPS_MAX
             );
         }
     }
@@ -211,10 +260,15 @@ pub(super) fn n(coordinate: f64) -> String {
     }
 }
 
+/// The height that [`TimeAxis::draw_fault_strips`] takes.
+pub(super) fn fault_strips_height(timeline: &Timeline<'_>) -> f64 {
+    STRIP * timeline.fault_windows.len().min(STRIPS_MAX + 1) as f64
+}
+
 /// Opens a drawing of `height` units. `id` must be unique in the page.
 pub(super) fn open(id: &str, title: &str, description: &str, height: f64) -> String {
     format!(
-        "<svg class=\"drawing\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\" viewBox=\"0 0 {} {}\" xmlns=\"http://www.w3.org/2000/svg\">\n<title id=\"{id}-t\">{}</title>\n<desc id=\"{id}-d\">{}</desc>\n",
+        "<svg class=\"drawing\" role=\"img\" aria-labelledby=\"{id}-t\" aria-describedby=\"{id}-d\" viewBox=\"0 0 {} {}\" xmlns=\"http://www.w3.org/2000/svg\">\n<title id=\"{id}-t\">{}</title>\n<desc id=\"{id}-d\">{}</desc>\n<g aria-hidden=\"true\">\n",
         n(WIDTH),
         n(height),
         text::xml(title),
@@ -224,12 +278,13 @@ pub(super) fn open(id: &str, title: &str, description: &str, height: f64) -> Str
 
 /// Closes a drawing.
 pub(super) fn close(svg: &mut String) {
-    svg.push_str("</svg>\n");
+    svg.push_str("</g>\n</svg>\n");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::timeline::record::{FaultRecord, ScenarioRecord};
 
     #[test]
     fn coordinates_are_short() {
@@ -264,6 +319,44 @@ mod tests {
             ..axis
         };
         assert!(endless.ticks(zero).len() < 50);
+    }
+
+    #[test]
+    fn names_of_faults_stand_where_there_is_room() {
+        let mut scenario = ScenarioRecord::new("f", "s", Timestamp::EPOCH);
+        scenario.ended = Timestamp::from_secs(960);
+        let spans = [(100, 110), (200, 800), (930, 960)];
+        for (index, (from, until)) in spans.into_iter().cycle().take(10).enumerate() {
+            scenario.faults.push(FaultRecord {
+                name: format!("fault-{index}"),
+                description: String::new(),
+                injected: Timestamp::from_secs(from),
+                cleared: Some(Timestamp::from_secs(until)),
+                end: None,
+                touched: 0,
+                proven_gone: None,
+            });
+        }
+        let timeline = Timeline::new(&scenario);
+        let axis = TimeAxis::of(&timeline, 0.0, WIDTH);
+        let mut svg = String::new();
+        axis.draw_fault_strips(&mut svg, &timeline, 0.0);
+        // The strips stand in the order of their beginnings: four short ones, three long ones, three at the end.
+        for (class, x, anchor, name) in [
+            ("fault-name", "116", "start", "fault-0"),
+            ("bar-fault-text", "500", "middle", "fault-1"),
+            ("fault-name", "924", "end", "fault-2"),
+        ] {
+            let text = format!("<text class=\"{class}\" x=\"{x}\"");
+            let line = svg.lines().find(|line| line.contains(name));
+            let line = line.expect("a strip for each of the first faults");
+            assert!(
+                line.contains(&text) && line.contains(&format!("text-anchor=\"{anchor}\"")),
+                "{line}"
+            );
+        }
+        assert!(svg.contains("and 2 more faults"), "{svg}");
+        assert_eq!(fault_strips_height(&timeline), 9.0 * STRIP);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Whole reports: three records by hand, rendered by everything.
 
 mod moments;
+mod page;
 mod sample;
+mod tree;
 mod xml;
 
 use std::path::Path;

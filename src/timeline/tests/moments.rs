@@ -253,6 +253,32 @@ fn what_kept_a_page_from_being_sent_is_told() {
 }
 
 #[test]
+fn what_came_and_went_was_not_held_back_later() {
+    let pending = |value| EventKind::AlertPending {
+        labels: labels("A"),
+        value,
+    };
+    let dropped = EventKind::AlertDropped {
+        labels: labels("A"),
+    };
+    let muted = EventKind::NotificationMuted {
+        receiver: "slack".to_owned(),
+        alerts: vec![labels("A")],
+        reason: "inhibited".to_owned(),
+    };
+    let events = [
+        (10, pending(1.0)),
+        (15, dropped),
+        (20, pending(2.0)),
+        (25, firing("A")),
+        (30, muted),
+    ];
+    let found = incidents(&scenario(&events));
+    let muted: Vec<bool> = found.iter().map(|own| own.muted.is_some()).collect();
+    assert_eq!(muted, [false, true]);
+}
+
+#[test]
 fn failed_deliveries_are_counted() {
     let failed = |receiver: &str| EventKind::NotificationFailed {
         receiver: receiver.to_owned(),
