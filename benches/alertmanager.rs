@@ -92,13 +92,13 @@ enum Server {
 }
 
 /// Moves the ports of our stack out of the way of a running one.
-const PORT_OFFSET: u16 = 31_000;
+const PORT_OFFSET: u16 = 20_000;
 
 impl Server {
     fn address(self) -> &'static str {
         match self {
-            Self::Ours => "127.0.0.1:40093",
-            Self::Debian => "127.0.0.1:40193",
+            Self::Ours => "127.0.0.1:29093",
+            Self::Debian => "127.0.0.1:29193",
         }
     }
 

@@ -74,14 +74,44 @@ fn as_text<S: serde::Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok,
 /// The newest messages.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
-    messages: VecDeque<InboxMessage>,
+    messages: VecDeque<Kept>,
     bytes: usize,
     count: u64,
 }
 
+/// A message that waits to be looked at.
+#[derive(Debug)]
+struct Kept {
+    /// Without its payload.
+    message: InboxMessage,
+    /// The payload, compressed: a thousand messages with ten alerts each are megabytes that say the same.
+    payload: Box<[u8]>,
+}
+
+impl Kept {
+    fn new(mut message: InboxMessage) -> Self {
+        let payload = std::mem::take(&mut message.payload);
+        Self {
+            message,
+            payload: lz4_flex::compress_prepend_size(payload.as_bytes()).into_boxed_slice(),
+        }
+    }
+
+    fn message(&self) -> InboxMessage {
+        let payload = lz4_flex::decompress_size_prepended(&self.payload)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .expect("invariant: what was compressed here is a text");
+        InboxMessage {
+            payload,
+            ..self.message.clone()
+        }
+    }
+}
+
 /// Messages that are kept.
 const MESSAGES_MAX: usize = 1000;
-/// Bytes of payload that are kept, of all messages together.
+/// Bytes of compressed payload that are kept, of all messages together.
 const BYTES_MAX: usize = 32 << 20;
 /// Bytes of payload that are kept of one message.
 const PAYLOAD_BYTES_MAX: usize = 256 << 10;
@@ -89,14 +119,14 @@ const PAYLOAD_BYTES_MAX: usize = 256 << 10;
 impl Inbox {
     /// Keeps a message; its number is given here.
     pub(crate) fn keep(&mut self, mut message: InboxMessage) {
-        let is_earlier = |own: &InboxMessage| {
-            own.notification.is_some() && own.notification == message.notification
+        let is_earlier = |own: &Kept| {
+            message.notification.is_some() && own.message.notification == message.notification
         };
         if let Some(place) = self.messages.iter().rposition(is_earlier)
             && let Some(earlier) = self.messages.remove(place)
         {
             self.bytes -= earlier.payload.len();
-            message.number = earlier.number;
+            message.number = earlier.message.number;
         } else {
             self.count += 1;
             message.number = self.count;
@@ -109,8 +139,9 @@ impl Inbox {
             message.payload.truncate(end);
             message.payload.push('…');
         }
-        self.bytes += message.payload.len();
-        self.messages.push_back(message);
+        let kept = Kept::new(message);
+        self.bytes += kept.payload.len();
+        self.messages.push_back(kept);
         while self.messages.len() > MESSAGES_MAX || self.bytes > BYTES_MAX {
             let Some(oldest) = self.messages.pop_front() else {
                 return;
@@ -123,11 +154,12 @@ impl Inbox {
     pub(crate) fn newest<'a>(
         &'a self,
         receiver: Option<&'a str>,
-    ) -> impl Iterator<Item = &'a InboxMessage> {
+    ) -> impl Iterator<Item = InboxMessage> + 'a {
         self.messages
             .iter()
             .rev()
-            .filter(move |message| receiver.is_none_or(|name| message.receiver == name))
+            .filter(move |own| receiver.is_none_or(|name| own.message.receiver == name))
+            .map(Kept::message)
     }
 
     /// How many messages there were in all.
@@ -138,6 +170,8 @@ impl Inbox {
 
 #[cfg(test)]
 mod tests {
+    use gameday_env::Rng;
+
     use super::*;
 
     fn message(receiver: &str, payload: String) -> InboxMessage {
@@ -165,9 +199,12 @@ mod tests {
         assert_eq!(inbox.newest(None).count(), MESSAGES_MAX);
         let newest = inbox.newest(Some("odd")).next().expect("one");
         assert_eq!((newest.number, newest.payload.as_str()), (1010, "1009"));
-        for _ in 0..200 {
+        for _ in 0..2 {
             inbox.keep(message("big", "ü".repeat(PAYLOAD_BYTES_MAX)));
         }
+        let big = inbox.newest(Some("big")).next().expect("one");
+        assert_eq!(big.payload.len(), PAYLOAD_BYTES_MAX + "…".len());
+        assert!(inbox.bytes < 10_000 + 2 * MESSAGES_MAX, "{}", inbox.bytes);
         let attempt = |attempt: u32| InboxMessage {
             notification: Some(7),
             attempt,
@@ -179,11 +216,20 @@ mod tests {
         assert_eq!(inbox.count(), count + 1);
         let attempts = inbox.newest(Some("again")).map(|own| own.attempt);
         assert_eq!(attempts.collect::<Vec<_>>(), [2]);
+        let mut random = Rng::named(1, "payloads");
+        for _ in 0..400 {
+            let payload: String = (0..PAYLOAD_BYTES_MAX)
+                .map(|_| char::from(random.below(128) as u8))
+                .collect();
+            inbox.keep(message("noise", payload));
+        }
         assert!(inbox.bytes <= BYTES_MAX);
+        assert!(inbox.newest(None).count() < 200);
         assert_eq!(
             inbox.bytes,
             inbox
-                .newest(None)
+                .messages
+                .iter()
                 .map(|own| own.payload.len())
                 .sum::<usize>()
         );

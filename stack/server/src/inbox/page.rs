@@ -33,7 +33,7 @@ pub(crate) fn page(inbox: &Inbox, receivers: &[String], receiver: Option<&str>) 
         ]);
     }
     out.push_str("</nav><p><small>");
-    let messages: Vec<&InboxMessage> = inbox.newest(receiver).take(SHOWN_MAX).collect();
+    let messages: Vec<InboxMessage> = inbox.newest(receiver).take(SHOWN_MAX).collect();
     let whom = match receiver {
         Some(name) => format!(" to {}", escaped(name)),
         None => String::new(),
@@ -48,7 +48,7 @@ pub(crate) fn page(inbox: &Inbox, receivers: &[String], receiver: Option<&str>) 
     out.push_str(&told);
     out.push_str("</small></p>");
     for message in messages {
-        write_message(&mut out, message);
+        write_message(&mut out, &message);
     }
     out.push_str("</body></html>\n");
     out

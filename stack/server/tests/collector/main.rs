@@ -259,7 +259,7 @@ fn spans_become_metrics_with_exemplars() {
         )
         .await;
         // Virtual time stands still while a query runs.
-        let stats = r#""stats":{"samples":{"peakSamples":1,"totalQueryableSamples":1},"timings":{"evalTotalTime":0.0,"#;
+        let stats = r#""stats":{"samples":{"peakSamples":2,"totalQueryableSamples":2},"timings":{"evalTotalTime":0.0,"#;
         assert!(took.contains(stats), "{took}");
         let metrics = own_metrics(&env).await;
         check(
