@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 ///
 /// All of it stands in one allocation and a clone is one reference count, because a store holds many thousands of them: the
 /// fingerprint, the number of labels, then name, value, name, value, each after its length. Numbers are written in characters of
-/// ASCII ([`write_number`]), so that the whole is one `str` and no part has to be proven UTF-8 again when it is read.
+/// ASCII, six bits each, so that the whole is one `str` and no part has to be proven UTF-8 again when it is read.
 #[derive(Clone)]
 pub struct Labels(Arc<str>);
 
