@@ -28,9 +28,7 @@ pub use lexer::{
     LexRules, Lexer, Token, TokenKind, TokenStream, bad_number, is_identifier_continue,
     is_identifier_start, tokenize,
 };
-pub use literal::{
-    LiteralError, Quoted, escaped_byte, parse_go_duration, parse_number, read_string,
-};
+pub use literal::{LiteralError, parse_go_duration, parse_number, read_string};
 pub use matching::{Cardinality, VectorMatching, is_classic_label_name, write_label_list};
 pub use operator::BinaryOp;
 pub use pratt::{Binding, Grammar, MAX_EXPRESSION_HEIGHT, MAX_EXPRESSION_NESTING, Pratt};

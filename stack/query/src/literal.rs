@@ -1,6 +1,6 @@
 //! String literals with Go's escapes, numbers, and durations in Go's form.
 
-use std::fmt::{self, Write as _};
+use gameday_signal::character_of_byte;
 
 /// What is wrong with a string literal, and at which byte of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl LiteralError {
 /// Reads the string literal at the start of `text`: the number of bytes it takes, quotes included, and what it says.
 ///
 /// `"` and `'` quote with the escapes of Go, the backtick quotes raw text. Bytes that `\x` and octal escapes build and that are
-/// no UTF-8 become private characters, see [`escaped_byte`], because texts are UTF-8.
+/// no UTF-8 become private characters, see [`gameday_signal::escaped_byte`], because texts are UTF-8.
 ///
 /// # Errors
 /// An unterminated literal, an unknown escape, or an escape that is no code point, with Prometheus' messages.
@@ -63,62 +63,16 @@ pub fn read_string(text: &str) -> Result<(usize, String), LiteralError> {
     }
 }
 
-/// The first of the private characters that stand for bytes that are no UTF-8 (plane 16, a private use area of Unicode).
-const BYTE_BASE: u32 = 0x0010_ff00;
-
-/// The byte that a private character of [`read_string`] stands for, where it is one.
-pub fn escaped_byte(character: char) -> Option<u8> {
-    u32::from(character)
-        .checked_sub(BYTE_BASE)
-        .and_then(|byte| u8::try_from(byte).ok())
-}
-
 /// The bytes as text; those that are no UTF-8 become private characters.
 fn keep_bytes(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| {
         let mut text = String::new();
         for chunk in error.as_bytes().utf8_chunks() {
             text.push_str(chunk.valid());
-            let private = chunk
-                .invalid()
-                .iter()
-                .filter_map(|byte| char::from_u32(BYTE_BASE + u32::from(*byte)));
-            text.extend(private);
+            text.extend(chunk.invalid().iter().copied().map(character_of_byte));
         }
         text
     })
-}
-
-/// A text in double quotes as Go's strconv.Quote writes it, for [`read_string`] to read.
-#[derive(Clone, Copy, Debug)]
-pub struct Quoted<'a>(pub &'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_char('"')?;
-        for character in self.0.chars() {
-            match character {
-                '"' => f.write_str("\\\"")?,
-                '\\' => f.write_str("\\\\")?,
-                '\n' => f.write_str("\\n")?,
-                '\t' => f.write_str("\\t")?,
-                '\r' => f.write_str("\\r")?,
-                '\x07' => f.write_str("\\a")?,
-                '\x08' => f.write_str("\\b")?,
-                '\x0c' => f.write_str("\\f")?,
-                '\x0b' => f.write_str("\\v")?,
-                control if control.is_ascii_control() => {
-                    write!(f, "\\x{:02x}", u32::from(control))?;
-                }
-                control if control.is_control() => write!(f, "\\u{:04x}", u32::from(control))?,
-                other => match escaped_byte(other) {
-                    Some(byte) => write!(f, "\\x{byte:02x}")?,
-                    None => f.write_char(other)?,
-                },
-            }
-        }
-        f.write_char('"')
-    }
 }
 
 enum Escape {
@@ -275,6 +229,8 @@ pub fn parse_go_duration(text: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use gameday_signal::{Quoted, escaped_byte};
+
     use super::*;
 
     #[test]

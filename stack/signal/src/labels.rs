@@ -9,6 +9,8 @@ use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::quoted::Quoted;
+
 /// A set of label names and values, sorted by name, without empty values (an empty value is an absent label).
 ///
 /// All of it stands in one allocation and a clone is one reference count, because a store holds many thousands of them: the
@@ -355,12 +357,11 @@ impl fmt::Display for Labels {
                 f.write_str(", ")?;
             }
             if is_classic_name(name) {
-                f.write_str(name)?
+                f.write_str(name)?;
             } else {
-                write_quoted(f, name)?
+                Quoted(name).fmt(f)?;
             }
-            f.write_str("=")?;
-            write_quoted(f, value)?;
+            write!(f, "={}", Quoted(value))?;
         }
         f.write_str("}")
     }
@@ -372,22 +373,6 @@ fn is_classic_name(name: &str) -> bool {
         .next()
         .is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_')
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-}
-
-fn write_quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    f.write_str("\"")?;
-    for character in text.chars() {
-        match character {
-            '"' => f.write_str("\\\"")?,
-            '\\' => f.write_str("\\\\")?,
-            '\n' => f.write_str("\\n")?,
-            '\t' => f.write_str("\\t")?,
-            '\r' => f.write_str("\\r")?,
-            control if control.is_control() => write!(f, "\\u{:04x}", u32::from(control))?,
-            other => write!(f, "{other}")?,
-        }
-    }
-    f.write_str("\"")
 }
 
 impl fmt::Debug for Labels {
@@ -491,8 +476,8 @@ mod tests {
     #[test]
     fn renders_escaped() {
         assert_eq!(
-            Labels::new([("a", "x\"\\\n"), ("b.c", "d")]).to_string(),
-            r#"{a="x\"\\\n", "b.c"="d"}"#
+            Labels::new([("a", "x\"\\\n\u{1}"), ("b.c", "d")]).to_string(),
+            r#"{a="x\"\\\n\x01", "b.c"="d"}"#
         );
     }
 }

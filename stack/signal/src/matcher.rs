@@ -4,7 +4,7 @@ use std::fmt;
 
 use regex::{Regex, RegexBuilder};
 
-use crate::Labels;
+use crate::{Labels, Quoted};
 
 /// How a matcher compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -154,7 +154,13 @@ impl Eq for Matcher {}
 /// Renders `name="value"` with Go-like quoting.
 impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}{:?}", self.name, self.op.as_str(), self.value)
+        write!(
+            f,
+            "{}{}{}",
+            self.name,
+            self.op.as_str(),
+            Quoted(&self.value)
+        )
     }
 }
 

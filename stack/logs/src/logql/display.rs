@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use gameday_query::{Cardinality, Grouping, Quoted, VectorMatching};
-use gameday_signal::{Matcher, format_duration};
+use gameday_query::{Cardinality, Grouping, VectorMatching};
+use gameday_signal::{Matcher, Quoted, format_duration};
 
 use super::ast::{
     Expr, Extraction, LabelFilter, LabelFormat, LineFilter, LineMatch, LogExpr, LogRange,

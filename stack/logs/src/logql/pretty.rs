@@ -1,6 +1,6 @@
 //! A query over several lines, as Loki's `/format_query` and Grafana's "prettify" lay it out.
 
-use gameday_query::Quoted;
+use gameday_signal::Quoted;
 
 use super::ast::{Expr, LogExpr, LogRange, MetricExpr, Stage};
 use super::display::{grouping_text, operator_text, vector_head, window};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gameday_query::{Grouping, KahanSum, Mean, Quoted, SourceSpan, Variance, quantile};
-use gameday_signal::{Histogram, Labels, is_stale};
+use gameday_query::{Grouping, KahanSum, Mean, SourceSpan, Variance, quantile};
+use gameday_signal::{Histogram, Labels, Quoted, is_stale};
 
 use super::QueryError;
 use super::eval::Evaluator;

@@ -3,8 +3,8 @@
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
-use gameday_query::{Quoted, escaped_byte, is_classic_label_name};
-use gameday_signal::{Matcher, format_duration};
+use gameday_query::is_classic_label_name;
+use gameday_signal::{Matcher, Quoted, escaped_byte, format_duration};
 
 use super::{
     Aggregate, AtModifier, Binary, DurationExpr, DurationValue, Expr, ExprKind, Modifiers,

@@ -2,8 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use gameday_query::Quoted;
-use gameday_signal::{SpanKind, SpanStatus};
+use gameday_signal::{Quoted, SpanKind, SpanStatus};
 
 use super::ast::{
     Aggregate, Attribute, Body, Field, Hint, Metrics, MetricsAggregate, MetricsFunction, Pipeline,
