@@ -14,6 +14,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 const ORDERS_MAX: i64 = 1024;
 /// Users that are there at the start.
 const SEED_USERS: i64 = 20;
+/// Bytes of a list of users, about.
+const LIST_BYTES: usize = 1536;
 /// Users that the table may hold.
 const USERS_MAX: i64 = 10_000;
 
@@ -83,17 +85,17 @@ impl Query {
 
 /// A user as the API shows it.
 #[derive(Serialize)]
-struct User {
+struct User<'a> {
     id: i64,
-    name: String,
-    email: String,
+    name: &'a str,
+    email: &'a str,
 }
 
 /// What a query came to: JSON, or that there is no such row.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     /// The answer.
-    Json(String),
+    Json(Vec<u8>),
     /// No row.
     Nothing,
     /// The table is full.
@@ -169,15 +171,26 @@ impl Database {
         let mut statement = connection.prepare_cached(query.text())?;
         Ok(match query {
             Query::ListUsers => {
-                let users = statement
-                    .query_map([], user)?
-                    .collect::<rusqlite::Result<Vec<User>>>()?;
-                json(&users)?
+                let mut list = Vec::with_capacity(LIST_BYTES);
+                list.push(b'[');
+                let mut rows = statement.query([])?;
+                while let Some(row) = rows.next()? {
+                    if list.len() > 1 {
+                        list.push(b',');
+                    }
+                    write_user(row, &mut list)?;
+                }
+                list.push(b']');
+                Found::Json(list)
             }
-            Query::GetUser(id) => match statement.query_row([id], user).optional()? {
-                Some(user) => json(&user)?,
-                None => Found::Nothing,
-            },
+            Query::GetUser(id) => {
+                let mut json = Vec::new();
+                let found = statement.query_row([id], |row| write_user(row, &mut json));
+                match found.optional()? {
+                    Some(()) => Found::Json(json),
+                    None => Found::Nothing,
+                }
+            }
             Query::CreateUser(name, email) => {
                 let count: i64 =
                     connection.query_row("SELECT count(*) FROM users", [], |row| row.get(0))?;
@@ -185,48 +198,47 @@ impl Database {
                     return Ok(Found::Full);
                 }
                 let id = statement.insert(params![name, email])?;
-                json(&User {
-                    id,
-                    name: name.clone(),
-                    email: email.clone(),
-                })?
+                let mut json = Vec::new();
+                write_json(&User { id, name, email }, &mut json)?;
+                Found::Json(json)
             }
             Query::DeleteUser(id) => match statement.execute([id])? {
                 0 => Found::Nothing,
-                _ => Found::Json(format!(r#"{{"deleted":{id}}}"#)),
+                _ => Found::Json(format!(r#"{{"deleted":{id}}}"#).into()),
             },
             Query::DeleteUsers => {
                 let deleted = statement.execute([SEED_USERS])?;
-                Found::Json(format!(r#"{{"deleted":{deleted}}}"#))
+                Found::Json(format!(r#"{{"deleted":{deleted}}}"#).into())
             }
             Query::CountUsers => {
                 let (users, last): (i64, Option<i64>) =
                     statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
                 let last = last.unwrap_or_default();
-                Found::Json(format!(r#"{{"users":{users},"last_id":{last}}}"#))
+                Found::Json(format!(r#"{{"users":{users},"last_id":{last}}}"#).into())
             }
             Query::PlaceOrder(number) => {
                 // A price that depends on nothing but the order's number.
                 let cents = 500 + number * 7919 % 9500;
                 statement.execute([number % ORDERS_MAX, *number, cents])?;
-                Found::Json(format!(r#"{{"order":{number},"cents":{cents}}}"#))
+                Found::Json(format!(r#"{{"order":{number},"cents":{cents}}}"#).into())
             }
         })
     }
 }
 
-fn json(value: &impl Serialize) -> rusqlite::Result<Found> {
-    serde_json::to_string(value)
-        .map(Found::Json)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+/// Appends the user of a row, whose texts stay where SQLite has them.
+fn write_user(row: &rusqlite::Row<'_>, out: &mut Vec<u8>) -> rusqlite::Result<()> {
+    let user = User {
+        id: row.get(0)?,
+        name: row.get_ref(1)?.as_str()?,
+        email: row.get_ref(2)?.as_str()?,
+    };
+    write_json(&user, out)
 }
 
-fn user(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
-    Ok(User {
-        id: row.get(0)?,
-        name: row.get(1)?,
-        email: row.get(2)?,
-    })
+fn write_json(value: &impl Serialize, out: &mut Vec<u8>) -> rusqlite::Result<()> {
+    serde_json::to_writer(out, value)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
 #[cfg(test)]
@@ -239,7 +251,7 @@ mod tests {
         let run = |query| database.run(&query).expect("an answer");
         assert_eq!(
             run(Query::GetUser(1)),
-            Found::Json(r#"{"id":1,"name":"User 1","email":"user1@example.com"}"#.to_owned())
+            Found::Json(r#"{"id":1,"name":"User 1","email":"user1@example.com"}"#.into())
         );
         assert_eq!(run(Query::GetUser(99)), Found::Nothing);
         let created = run(Query::CreateUser(
@@ -248,24 +260,24 @@ mod tests {
         ));
         assert_eq!(
             created,
-            Found::Json(r#"{"id":21,"name":"Ada","email":"ada@example.com"}"#.to_owned())
+            Found::Json(r#"{"id":21,"name":"Ada","email":"ada@example.com"}"#.into())
         );
         assert_eq!(
             run(Query::CountUsers),
-            Found::Json(r#"{"users":21,"last_id":21}"#.to_owned())
+            Found::Json(r#"{"users":21,"last_id":21}"#.into())
         );
         assert_eq!(
             run(Query::DeleteUser(20)),
-            Found::Json(r#"{"deleted":20}"#.to_owned())
+            Found::Json(r#"{"deleted":20}"#.into())
         );
         assert_eq!(run(Query::DeleteUser(20)), Found::Nothing);
         assert_eq!(
             run(Query::DeleteUsers),
-            Found::Json(r#"{"deleted":1}"#.to_owned())
+            Found::Json(r#"{"deleted":1}"#.into())
         );
         assert_eq!(
             run(Query::PlaceOrder(3)),
-            Found::Json(r#"{"order":3,"cents":5257}"#.to_owned())
+            Found::Json(r#"{"order":3,"cents":5257}"#.into())
         );
     }
 }

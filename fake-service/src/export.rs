@@ -58,15 +58,21 @@ struct State {
     batches: VecDeque<Batch>,
     /// Items in all batches.
     pending: usize,
+    /// How large the last batch was, so that the next one need not grow to that.
+    usual_bytes: usize,
     counts: ExportCounts,
 }
 
 /// Items of one resource, each encoded with its field head.
 struct Batch {
     resource: Arc<[u8]>,
+    /// Begins with [`HEADROOM`] bytes for what stands before the items of a request, so that they are not moved for it.
     items: Vec<u8>,
     count: usize,
 }
+
+/// Resource, scope and the heads of their messages fit in this many bytes, or else the items are moved.
+const HEADROOM: usize = 512;
 
 impl Queue {
     /// An empty queue for the receiver's `path`, which holds at most `items_max` items.
@@ -75,6 +81,7 @@ impl Queue {
             resource,
             batches: VecDeque::new(),
             pending: 0,
+            usual_bytes: 0,
             counts: ExportCounts::default(),
         };
         Self(Arc::new(Shared {
@@ -106,9 +113,11 @@ impl Queue {
         });
         if !fits {
             let resource = Arc::clone(&state.resource);
+            let mut items = Vec::with_capacity(state.usual_bytes);
+            items.resize(HEADROOM, 0);
             state.batches.push_back(Batch {
                 resource,
-                items: Vec::new(),
+                items,
                 count: 0,
             });
         }
@@ -133,7 +142,10 @@ impl Queue {
     }
 
     fn take(&self) -> Option<Batch> {
-        self.lock().batches.pop_front()
+        let mut state = self.lock();
+        let batch = state.batches.pop_front()?;
+        state.usual_bytes = batch.items.len();
+        Some(batch)
     }
 
     /// Settles a batch that was taken.
@@ -187,7 +199,7 @@ impl Exporter {
 
     /// Sends one batch, with new tries; whether it was acknowledged.
     async fn send(&self, path: &str, batch: Batch) -> bool {
-        let body = self.request_body(&batch);
+        let body = request_body(&self.scope, batch);
         let mut pause = RETRY_PAUSE;
         for attempt in 1..=TRIES_MAX {
             match self.post(path, body.clone()).await {
@@ -216,22 +228,31 @@ impl Exporter {
             Err(_) => Outcome::TryAgain(None),
         }
     }
+}
 
-    /// The body of an `ExportTraceServiceRequest` or `ExportLogsServiceRequest`: in both, resource groups are field 1, the resource
-    /// in them 1, the scope groups 2, and in these the scope 1 and the items 2.
-    fn request_body(&self, batch: &Batch) -> Bytes {
-        let scope_len = protobuf::message_len(1, self.scope.len()) + batch.items.len();
-        let group_len =
-            protobuf::message_len(1, batch.resource.len()) + protobuf::message_len(2, scope_len);
-        let mut out = Vec::with_capacity(protobuf::message_len(1, group_len));
-        protobuf::message_head(&mut out, 1, group_len);
-        protobuf::message_head(&mut out, 1, batch.resource.len());
-        out.extend_from_slice(&batch.resource);
-        protobuf::message_head(&mut out, 2, scope_len);
-        protobuf::message_head(&mut out, 1, self.scope.len());
-        out.extend_from_slice(&self.scope);
-        out.extend_from_slice(&batch.items);
-        out.into()
+/// The body of an `ExportTraceServiceRequest` or `ExportLogsServiceRequest`: in both, resource groups are field 1, the resource
+/// in them 1, the scope groups 2, and in these the scope 1 and the items 2.
+fn request_body(scope: &[u8], mut batch: Batch) -> Bytes {
+    let items_len = batch.items.len() - HEADROOM;
+    let scope_len = protobuf::message_len(1, scope.len()) + items_len;
+    let group_len =
+        protobuf::message_len(1, batch.resource.len()) + protobuf::message_len(2, scope_len);
+    let mut head = Vec::with_capacity(HEADROOM);
+    protobuf::message_head(&mut head, 1, group_len);
+    protobuf::message_head(&mut head, 1, batch.resource.len());
+    head.extend_from_slice(&batch.resource);
+    protobuf::message_head(&mut head, 2, scope_len);
+    protobuf::message_head(&mut head, 1, scope.len());
+    head.extend_from_slice(scope);
+    match HEADROOM.checked_sub(head.len()) {
+        Some(start) => {
+            batch.items[start..HEADROOM].copy_from_slice(&head);
+            Bytes::from(batch.items).slice(start..)
+        }
+        None => {
+            head.extend_from_slice(&batch.items[HEADROOM..]);
+            head.into()
+        }
     }
 }
 
@@ -266,12 +287,32 @@ mod tests {
             queue.push(|out| out.push(byte));
         }
         let batch = queue.take().expect("a batch");
-        assert_eq!((batch.count, batch.items), (3, vec![0, 1, 2]));
+        assert_eq!((batch.count, &batch.items[HEADROOM..]), (3, &[0, 1, 2][..]));
         assert_eq!(queue.counts().dropped_queue_full, 2);
         queue.settle(3, true);
         queue.push(|out| out.push(9));
-        assert_eq!(queue.take().expect("there is room again").items, [9]);
+        let batch = queue.take().expect("there is room again");
+        assert_eq!(batch.items[HEADROOM..], [9]);
         assert_eq!(queue.counts().exported, 3);
+    }
+
+    #[test]
+    fn a_request_is_the_same_with_and_without_room_for_its_head() {
+        for resource_len in [0, 300, HEADROOM, 2 * HEADROOM] {
+            let (resource, scope) = (vec![1; resource_len], [2; 20]);
+            let queue = Queue::new("/v1/logs", 3, Arc::from(&resource[..]));
+            queue.push(|out| out.extend_from_slice(&[3; 200]));
+            let mut expected = Vec::new();
+            protobuf::message_field(&mut expected, 1, |out| {
+                protobuf::message_field(out, 1, |out| out.extend_from_slice(&resource));
+                protobuf::message_field(out, 2, |out| {
+                    protobuf::message_field(out, 1, |out| out.extend_from_slice(&scope));
+                    out.extend_from_slice(&[3; 200]);
+                });
+            });
+            let batch = queue.take().expect("a batch");
+            assert_eq!(request_body(&scope, batch), expected, "{resource_len}");
+        }
     }
 
     #[test]

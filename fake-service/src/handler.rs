@@ -24,7 +24,7 @@ use crate::reply::{self, ReplyBody};
 use crate::service::Inner;
 use crate::telemetry::Side;
 use crate::topology::{Action, Endpoint, Routed, route};
-use crate::trace_context::TraceParent;
+use crate::trace_context::{TRACEPARENT, TRACESTATE, TraceParent};
 use crate::upstream::{Call, call};
 
 /// The longest path (and query) of a request.
@@ -99,7 +99,7 @@ impl Outcome {
     }
 }
 
-async fn handle(service: Arc<Inner>, request: Request<Incoming>) -> Response<ReplyBody> {
+async fn handle(service: Arc<Inner>, mut request: Request<Incoming>) -> Response<ReplyBody> {
     let path = request.uri().path();
     let method = known_method(request.method());
     if path == "/metrics" && method == "GET" {
@@ -126,7 +126,7 @@ async fn handle(service: Arc<Inner>, request: Request<Incoming>) -> Response<Rep
         path,
         parent_of(request.headers()),
     );
-    match answer(&service, endpoint, request, &observed).await {
+    match answer(&service, endpoint, &mut request, &observed).await {
         Some(outcome) => {
             observed.finish(outcome.status.as_u16(), outcome.reason.as_deref());
             into_response(outcome)
@@ -148,7 +148,7 @@ fn known_method(method: &Method) -> &'static str {
 }
 
 fn parent_of(headers: &HeaderMap) -> Option<TraceParent> {
-    TraceParent::parse(headers.get("traceparent")?.as_bytes())
+    TraceParent::parse(headers.get(TRACEPARENT)?.as_bytes())
 }
 
 fn refuse(method: &str, path: &str, routed: Routed<'_>) -> Outcome {
@@ -235,7 +235,7 @@ async fn probe(service: &Inner, endpoint: &'static Endpoint) -> Response<ReplyBo
 async fn answer(
     service: &Arc<Inner>,
     endpoint: &'static Endpoint,
-    request: Request<Incoming>,
+    request: &mut Request<Incoming>,
     observed: &Observation,
 ) -> Option<Outcome> {
     let effect = service.faults.at(Point::Request(Some(endpoint)));
@@ -263,12 +263,11 @@ fn failed_by_fault(status: u16) -> Outcome {
 async fn act(
     service: &Arc<Inner>,
     endpoint: &'static Endpoint,
-    request: Request<Incoming>,
+    request: &mut Request<Incoming>,
     observed: &Observation,
 ) -> Outcome {
-    let (head, body) = request.into_parts();
     let asked_ms = match endpoint.action {
-        Action::Slow => slow_ms(head.uri.query()),
+        Action::Slow => slow_ms(request.uri().query()),
         _ => None,
     };
     work(
@@ -280,7 +279,7 @@ async fn act(
     let Routed::Found(_, id) = route(
         std::slice::from_ref(endpoint),
         endpoint.method(),
-        head.uri.path(),
+        request.uri().path(),
     ) else {
         return Outcome::failed(StatusCode::NOT_FOUND, "no such endpoint");
     };
@@ -294,10 +293,10 @@ async fn act(
         Action::Health | Action::Ready => Ok(Outcome::ok("{}")),
         Action::Slow => Ok(Outcome::ok(r#"{"status":"slow"}"#)),
         Action::Forward { upstream, to } => {
-            let tracestate = tracestate(&head.headers);
+            let tracestate = tracestate(request.headers());
             Ok(forward(service, upstream, to, id, parent, tracestate).await)
         }
-        Action::PlaceOrder => Ok(place_order(service, parent, tracestate(&head.headers)).await),
+        Action::PlaceOrder => Ok(place_order(service, parent, tracestate(request.headers())).await),
         Action::Charge => Ok(Outcome::ok(r#"{"status":"charged"}"#)),
         Action::ListUsers => query(service, Query::ListUsers, parent).await,
         Action::UserStats => query(service, Query::CountUsers, parent).await,
@@ -310,7 +309,7 @@ async fn act(
             Ok(id) => query(service, Query::DeleteUser(id), parent).await,
             Err(outcome) => Err(outcome),
         },
-        Action::CreateUser => match new_user(body).await {
+        Action::CreateUser => match new_user(request.body_mut()).await {
             Ok(new) => query(service, new, parent).await.map(|outcome| Outcome {
                 status: if outcome.status == StatusCode::OK {
                     StatusCode::CREATED
@@ -362,7 +361,7 @@ fn slow_ms(query: Option<&str>) -> Option<f64> {
 
 fn tracestate(headers: &HeaderMap) -> Option<HeaderValue> {
     headers
-        .get("tracestate")
+        .get(TRACESTATE)
         .filter(|value| value.len() <= TRACESTATE_BYTES_MAX)
         .cloned()
 }
@@ -471,7 +470,7 @@ struct NewUser {
     email: String,
 }
 
-async fn new_user(body: Incoming) -> Result<Query, Outcome> {
+async fn new_user(body: &mut Incoming) -> Result<Query, Outcome> {
     let bytes = match Limited::new(body, BODY_BYTES_MAX).collect().await {
         Ok(collected) => collected.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {

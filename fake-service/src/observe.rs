@@ -1,7 +1,6 @@
 //! One request, observed once: its span, its log line and its metrics.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use gameday_env::Env;
@@ -115,7 +114,7 @@ impl Observation {
         if level < config.log_level || (level == Level::Info && !self.service.takes_access_line()) {
             return;
         }
-        let mut line = String::with_capacity(288);
+        let mut line = String::with_capacity(384);
         let word = if slow && status < 500 {
             "slow request: "
         } else {
@@ -128,14 +127,49 @@ impl Observation {
         let trace_id = hex(&span.trace_id.0, &mut trace_id);
         let span_id = hex(&span.span_id.0, &mut span_id);
         let (method, endpoint) = (self.method, self.endpoint);
-        let (level_name, service) = (level.as_str(), config.name.as_str());
-        // Method, endpoint and name come from tables and need no escaping. Writing to a String cannot fail.
-        let _ = write!(
-            line,
-            r#"{{"message":"{word}{method} {endpoint} {status} in {ms}.{tenth} ms","level":"{level_name}","service":"{service}","method":"{method}","endpoint":"{endpoint}","status_code":{status},"duration_ms":{ms}.{tenth},"trace_id":"{trace_id}","span_id":"{span_id}""#,
-        );
+        let mut digits = [itoa::Buffer::new(); 3];
+        let [status_digits, ms_digits, tenth_digits] = &mut digits;
+        let status = status_digits.format(status);
+        let (ms, tenth) = (ms_digits.format(ms), tenth_digits.format(tenth));
+        // Method, endpoint and name come from tables and need no escaping. Put together by hand, since every request has such a
+        // line: `write!` costs five times as much.
+        for part in [
+            r#"{"message":""#,
+            word,
+            method,
+            " ",
+            endpoint,
+            " ",
+            status,
+            " in ",
+            ms,
+            ".",
+            tenth,
+            r#" ms","level":""#,
+            level.as_str(),
+            r#"","service":""#,
+            &config.name,
+            r#"","method":""#,
+            method,
+            r#"","endpoint":""#,
+            endpoint,
+            r#"","status_code":"#,
+            status,
+            r#","duration_ms":"#,
+            ms,
+            ".",
+            tenth,
+            r#","trace_id":""#,
+            trace_id,
+            r#"","span_id":""#,
+            span_id,
+            "\"",
+        ] {
+            line.push_str(part);
+        }
         if let Some(reason) = reason {
-            let _ = write!(line, r#","error":{}"#, serde_json::Value::from(reason));
+            line.push_str(r#","error":"#);
+            line.push_str(&serde_json::Value::from(reason).to_string());
         }
         line.push('}');
         self.service.telemetry.log(level, line, span, now);

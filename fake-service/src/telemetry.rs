@@ -480,6 +480,10 @@ fn encode_log_record(out: &mut Vec<u8>, record: &SdkLogRecord) {
 
 /// `opentelemetry.proto.common.v1.KeyValue`.
 fn encode_attribute(out: &mut Vec<u8>, field: u32, key: &str, value: &Value) {
+    if let Value::String(text) = value {
+        protobuf::text_pair_field(out, field, key.as_bytes(), text.as_str().as_bytes());
+        return;
+    }
     protobuf::message_field(out, field, |out| {
         protobuf::bytes_field(out, 1, key.as_bytes());
         protobuf::message_field(out, 2, |out| encode_value(out, value));

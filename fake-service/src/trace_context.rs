@@ -1,6 +1,12 @@
 //! W3C Trace Context: the `traceparent` header, in and out.
 
 use gameday_signal::{SpanId, TraceId, write_hex};
+use http::HeaderName;
+
+/// The header of the caller's span (W3C Trace Context, 3.2).
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// The header of what vendors add to it (3.3).
+pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// What a caller says about the trace that a request belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

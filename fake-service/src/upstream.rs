@@ -11,7 +11,7 @@ use crate::config::Upstream;
 use crate::faults::{Effect, Point, Then};
 use crate::service::Inner;
 use crate::telemetry::Side;
-use crate::trace_context::TraceParent;
+use crate::trace_context::{TRACEPARENT, TRACESTATE, TraceParent};
 
 /// The largest answer that is passed on.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -64,7 +64,8 @@ pub(crate) async fn call(
     };
     let mut span = service.telemetry.span(Side::Client, call.name, call.parent);
     span.set("http.request.method", method);
-    span.set("url.full", format!("http://{}{path}", callee.authority));
+    let authority = callee.authority.as_str();
+    span.set("url.full", ["http://", authority, &path].concat());
     span.set("url.template", template);
     span.set_shared("server.address", &callee.server_address);
     span.set("server.port", i64::from(callee.upstream.address.port));
@@ -174,9 +175,9 @@ fn request(
     *request.method_mut() = Method::from_bytes(method.as_bytes()).ok()?;
     *request.uri_mut() = uri;
     let headers = request.headers_mut();
-    headers.insert("traceparent", HeaderValue::from_bytes(&span.header()).ok()?);
+    headers.insert(TRACEPARENT, HeaderValue::from_bytes(&span.header()).ok()?);
     if let Some(tracestate) = &call.tracestate {
-        headers.insert("tracestate", tracestate.clone());
+        headers.insert(TRACESTATE, tracestate.clone());
     }
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     Some(request)

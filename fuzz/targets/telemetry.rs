@@ -68,7 +68,7 @@ fn push(streams: Vec<LokiStream>) {
             .map(|entry| Entry {
                 timestamp: entry.timestamp,
                 line: entry.line,
-                metadata: entry.metadata,
+                metadata: entry.metadata.into_iter().collect(),
             })
             .collect(),
     });
@@ -175,7 +175,7 @@ fn span(id: u8, parent: u8) -> Span {
         kind: SpanKind::Server,
         start: NOW,
         end: NOW + Duration::from_millis(u64::from(id)),
-        attributes: Attributes(vec![("a".to_owned(), i64::from(id).into())]),
+        attributes: Attributes(vec![("a".into(), i64::from(id).into())]),
         events: Vec::new(),
         links: Vec::new(),
         status: SpanStatus::Error,

@@ -61,6 +61,7 @@ impl RequestMix {
 }
 
 impl MixEntry {
+    /// The request, whose copies are sent.
     pub(super) fn request(&self, base_url: &str) -> Result<Request<Bytes>, http::Error> {
         let mut builder = Request::builder()
             .method(self.method.clone())

@@ -49,6 +49,8 @@ pub struct Load {
 
 struct Shared {
     spec: LoadSpec,
+    /// The request of each entry of the mix; none where its address is no address.
+    requests: Vec<Option<Request<Bytes>>>,
     recorder: Recorder,
     rate: std::sync::Mutex<f64>,
 }
@@ -68,6 +70,12 @@ impl Load {
         let shared = Arc::new(Shared {
             recorder: Recorder::new(env.clone(), watch),
             rate,
+            requests: spec
+                .mix
+                .entries()
+                .iter()
+                .map(|entry| entry.request(&spec.base_url).ok())
+                .collect(),
             spec,
         });
         env.record(EventKind::LoadChanged {
@@ -146,11 +154,11 @@ async fn inject(env: Env, shared: Arc<Shared>) {
 }
 
 async fn ask(env: Env, client: HttpClient, shared: Arc<Shared>, entry: usize, intended: Timestamp) {
-    let entry = shared.spec.mix.entry(entry);
-    let status = match entry.request(&shared.spec.base_url) {
-        Ok(request) => send(&client, request, shared.spec.timeout).await,
-        Err(_) => None,
+    let status = match &shared.requests[entry] {
+        Some(request) => send(&client, request.clone(), shared.spec.timeout).await,
+        None => None,
     };
+    let entry = shared.spec.mix.entry(entry);
     let latency = env.now().since(intended).min(LATENCY_MAX);
     shared
         .recorder

@@ -10,8 +10,8 @@ use std::time::Duration;
 use gameday_server::board::{Datasource, Datasources, TracesToLogs};
 use gameday_server::traces::{RootCause, ServiceEdge, Trace, service_edges};
 use gameday_signal::{
-    AttributeValue, Attributes, Labels, Resource, Scope, Span, SpanKind, SpanStatus, Timestamp,
-    TraceId, parse_duration,
+    Attributes, Labels, Resource, Scope, Span, SpanKind, SpanStatus, Timestamp, TraceId,
+    parse_duration,
 };
 
 use super::{ApiError, Apis, ExemplarSample, LogLine, TraceSpan};
@@ -359,11 +359,9 @@ impl Sample {
 fn to_span(trace_id: TraceId, own: &TraceSpan) -> Span {
     let attributes = |pairs: &[(String, String)]| {
         let pairs = pairs.iter();
-        Attributes(
-            pairs
-                .map(|(key, value)| (key.clone(), AttributeValue::from(value.as_str())))
-                .collect(),
-        )
+        pairs
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect::<Attributes>()
     };
     Span {
         trace_id,

@@ -146,7 +146,7 @@ fn spans_lead_to_their_logs() {
         status: SpanStatus::Unset,
         status_message: String::new(),
         resource: Arc::new(Resource {
-            attributes: Attributes(vec![("service.name".to_owned(), "checkout".into())]),
+            attributes: Attributes(vec![("service.name".into(), "checkout".into())]),
         }),
         scope: Arc::new(Scope::default()),
     };

@@ -1,12 +1,14 @@
 //! Time.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use gameday_signal::Timestamp;
-use tokio::runtime::Handle;
+use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 /// The clock of one simulation: a fixed epoch plus the time that the runtime's clock has counted since.
@@ -18,8 +20,26 @@ use tokio::time::Instant;
 pub struct Clock {
     epoch: Timestamp,
     start: Instant,
-    /// In virtual time, the nanoseconds since the epoch at which the runtime was left.
-    resting: Option<Arc<AtomicU64>>,
+    /// In virtual time, how much of it has passed.
+    passed: Option<Arc<Passed>>,
+}
+
+/// How much virtual time has passed. It only passes while nothing runs, so it is asked of the runtime once after each of its jumps;
+/// who wants to know the time, twenty times in a request, reads it here.
+#[derive(Debug, Default)]
+pub(crate) struct Passed {
+    start: OnceLock<Instant>,
+    nanos: AtomicU64,
+}
+
+impl Passed {
+    /// The runtime's clock may have jumped. Must be called inside the runtime.
+    pub(crate) fn look(&self) {
+        if let Some(start) = self.start.get() {
+            let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.nanos.store(nanos, Ordering::Relaxed);
+        }
+    }
 }
 
 /// The time was up before the future was ready.
@@ -28,32 +48,24 @@ pub struct Clock {
 pub struct Elapsed(pub Duration);
 
 impl Clock {
-    /// A clock that shows `epoch` now. Must be called inside the runtime.
-    pub(crate) fn starting_at(epoch: Timestamp, virtual_time: bool) -> Self {
-        let resting = virtual_time.then(Arc::default);
+    /// A clock that shows `epoch` now; in virtual time somebody looks how much of it has passed whenever the runtime has rested. Must
+    /// be called inside the runtime.
+    pub(crate) fn starting_at(epoch: Timestamp, passed: Option<Arc<Passed>>) -> Self {
+        let start = passed.as_ref().map_or_else(Instant::now, |passed| {
+            *passed.start.get_or_init(Instant::now)
+        });
         Self {
             epoch,
-            start: Instant::now(),
-            resting,
-        }
-    }
-
-    /// Notes where virtual time rests. Must be called inside the runtime, when it is left.
-    pub(crate) fn rest(&self) {
-        if let Some(resting) = &self.resting {
-            let nanos = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            resting.store(nanos, Ordering::Relaxed);
+            start,
+            passed,
         }
     }
 
     /// The time.
     pub fn now(&self) -> Timestamp {
-        match &self.resting {
-            // Outside its runtime tokio would answer with the wall clock.
-            Some(resting) if Handle::try_current().is_err() => {
-                self.epoch + Duration::from_nanos(resting.load(Ordering::Relaxed))
-            }
-            _ => self.epoch + self.start.elapsed(),
+        match &self.passed {
+            Some(passed) => self.epoch + Duration::from_nanos(passed.nanos.load(Ordering::Relaxed)),
+            None => self.epoch + self.start.elapsed(),
         }
     }
 
@@ -72,18 +84,37 @@ impl Clock {
         tokio::time::sleep_until(self.start + deadline.since(self.epoch)).await;
     }
 
-    /// Waits for `future`, at most for `limit`.
+    /// Waits for `future`, at most for `limit`, which counts from now. Must be called inside the runtime.
+    pub fn timeout<F: Future>(&self, limit: Duration, future: F) -> Timeout<F> {
+        Timeout {
+            inner: tokio::time::timeout(limit, future),
+            limit,
+        }
+    }
+}
+
+pin_project! {
+    /// Waits for a future, but not longer than a limit: [`Elapsed`] where it was not ready in time.
     ///
-    /// # Errors
-    /// Where the future was not ready in time.
-    pub async fn timeout<F: Future>(
-        &self,
+    /// A future of its own and no `async fn`, which would hold the inner one twice, as an argument and as what it waits for: the
+    /// futures of requests are copied into their tasks by the thousand.
+    #[derive(Debug)]
+    pub struct Timeout<F> {
+        #[pin]
+        inner: tokio::time::Timeout<F>,
         limit: Duration,
-        future: F,
-    ) -> Result<F::Output, Elapsed> {
-        tokio::time::timeout(limit, future)
-            .await
-            .map_err(|_| Elapsed(limit))
+    }
+}
+
+impl<F: Future> Future for Timeout<F> {
+    type Output = Result<F::Output, Elapsed>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let limit = *this.limit;
+        this.inner
+            .poll(context)
+            .map(|ready| ready.map_err(|_| Elapsed(limit)))
     }
 }
 

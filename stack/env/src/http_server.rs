@@ -99,11 +99,13 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
+    // In memory only a partition holds a head back, and there the caller's own limit counts: a timer for each request less.
+    let header_read_timeout = (!connection.is_memory()).then_some(options.header_read_timeout);
     let served = http1::Builder::new()
         // The date is the wall clock's: it would differ from run to run.
         .auto_date_header(false)
         .timer(TokioTimer::new())
-        .header_read_timeout(options.header_read_timeout)
+        .header_read_timeout(header_read_timeout)
         .serve_connection(TokioIo::new(connection), TowerToHyperService::new(service))
         .with_upgrades();
     // A client that breaks off has an error here; it has been told what it can still hear.

@@ -37,6 +37,7 @@ mod link;
 mod local;
 mod lookup;
 mod net;
+mod pipe;
 mod process;
 mod proxy;
 mod proxy_handshake;
@@ -48,7 +49,7 @@ mod tls_verifier;
 mod watchdog;
 
 pub use certificate::Certificate;
-pub use clock::{Clock, Elapsed, Stopwatch};
+pub use clock::{Clock, Elapsed, Stopwatch, Timeout};
 pub use datagram::{DatagramClient, DatagramSocket};
 pub use echo::{Echo, EchoError, EchoOptions, EchoReply};
 pub use host::Env;

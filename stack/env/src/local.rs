@@ -7,9 +7,8 @@ use std::path::PathBuf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 
-use crate::net::{
-    Address, Connection, Listener, ListenerKind, Net, NetError, PIPE_BYTES, Stream, locked,
-};
+use crate::net::{Address, Connection, Listener, ListenerKind, Net, NetError, Stream, locked};
+use crate::pipe::pipe;
 
 impl Net {
     /// Listens at a socket in the file system of `host`; in memory, under that name.
@@ -53,7 +52,7 @@ impl Net {
             let table = locked(&self.local);
             let sender = table.get(&(host.to_owned(), path.to_owned()));
             let sender = sender.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-            let (near, far) = tokio::io::duplex(PIPE_BYTES);
+            let (near, far) = pipe();
             let refused = |_| failed(io::ErrorKind::ConnectionRefused.into());
             sender.send(far).map_err(refused)?;
             Stream::Memory(near)

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::datagram::Datagrams;
 use crate::link::{LinkVerdict, Links, RESEND_FIRST, RESEND_TURN};
 use crate::local::OwnPath;
+use crate::pipe::{Pipe, pipe};
 
 /// A host name (or an IP address) and a port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -132,16 +133,13 @@ pub struct Net {
 }
 
 /// Takes the far ends of new pipes in memory.
-pub(crate) type Pipes = mpsc::UnboundedSender<DuplexStream>;
+pub(crate) type Pipes = mpsc::UnboundedSender<Pipe>;
 
 #[derive(Clone)]
 enum Kind {
     Memory(Arc<Mutex<BTreeMap<Address, Pipes>>>),
     Tcp(Arc<Mutex<BTreeMap<Address, SocketAddr>>>),
 }
-
-/// The bytes that a pipe in memory holds in each direction before a writer waits, as much as a Linux socket buffer has at first.
-pub(crate) const PIPE_BYTES: usize = 64 << 10;
 
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -322,7 +320,7 @@ impl Net {
 fn dial_memory(
     listeners: &Mutex<BTreeMap<Address, Pipes>>,
     address: &Address,
-) -> Result<DuplexStream, NetError> {
+) -> Result<Pipe, NetError> {
     let table = locked(listeners);
     let Some(sender) = table.get(address) else {
         let known = table.keys().any(|other| other.host == address.host);
@@ -336,7 +334,7 @@ fn dial_memory(
             }
         });
     };
-    let (near, far) = tokio::io::duplex(PIPE_BYTES);
+    let (near, far) = pipe();
     // A listener that is gone has closed its end: the host crashed or stopped.
     sender.send(far).map_err(|_| NetError::Refused {
         address: address.clone(),
@@ -385,7 +383,7 @@ pub struct Listener {
 }
 
 pub(crate) enum ListenerKind {
-    Memory(mpsc::UnboundedReceiver<DuplexStream>),
+    Memory(mpsc::UnboundedReceiver<Pipe>),
     Tcp(TcpListener),
     Unix(UnixListener, OwnPath),
 }
@@ -445,7 +443,7 @@ pub struct Connection {
 }
 
 pub(crate) enum Stream {
-    Memory(DuplexStream),
+    Memory(Pipe),
     Tcp(TcpStream),
     Unix(UnixStream),
     Tls(Box<TlsStream<Connection>>),
@@ -471,6 +469,11 @@ impl Connection {
             to_proxy: true,
             ..self
         }
+    }
+
+    /// Whether it is a pipe in memory.
+    pub(crate) fn is_memory(&self) -> bool {
+        matches!(self.stream, Stream::Memory(_))
     }
 
     /// Whether its other end is such a proxy.
@@ -563,6 +566,32 @@ impl AsyncWrite for Connection {
             Stream::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             Stream::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
             Stream::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if let Some(gate) = &mut self.gate {
+            std::task::ready!(gate.poll_writing(context))?;
+        }
+        match &mut self.stream {
+            Stream::Memory(stream) => Pin::new(stream).poll_write_vectored(context, parts),
+            Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, parts),
+            Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(context, parts),
+            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(context, parts),
+        }
+    }
+
+    /// HTTP then hands over head and body as they are, without a copy that joins them.
+    fn is_write_vectored(&self) -> bool {
+        match &self.stream {
+            Stream::Memory(stream) => stream.is_write_vectored(),
+            Stream::Tcp(stream) => stream.is_write_vectored(),
+            Stream::Unix(stream) => stream.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
         }
     }
 

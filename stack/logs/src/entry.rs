@@ -2,6 +2,8 @@
 
 use gameday_signal::{Labels, Timestamp};
 
+use crate::Metadata;
+
 /// One log line of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
@@ -10,7 +12,7 @@ pub struct Entry {
     /// The line, without a line end.
     pub line: String,
     /// Names and values that belong to this line alone (Loki's structured metadata).
-    pub metadata: Vec<(String, String)>,
+    pub metadata: Metadata,
 }
 
 impl Entry {
@@ -19,7 +21,7 @@ impl Entry {
         Self {
             timestamp,
             line: line.into(),
-            metadata: Vec::new(),
+            metadata: Metadata::default(),
         }
     }
 }

@@ -25,6 +25,7 @@ mod limits;
 pub mod logql;
 mod stage;
 mod store;
+mod structured_metadata;
 mod tail;
 
 pub use answer::{
@@ -40,4 +41,5 @@ pub use label_set::LabelSet;
 pub use limits::Limits;
 pub use logql::{Expr, ParseError, format_query, parse_expr, parse_selector};
 pub use store::{Store, StoreStats};
+pub use structured_metadata::Metadata;
 pub use tail::{DroppedEntry, TailBatch, TailId};

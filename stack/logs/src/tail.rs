@@ -114,7 +114,7 @@ impl Tails {
             }
             let pipeline = &mut tail.pipeline;
             pipeline.set_stream(labels);
-            for (name, value) in &entry.metadata {
+            for (name, value) in entry.metadata.iter() {
                 pipeline.labels.add_metadata(name, value);
             }
             let Some(line) = pipeline.process(entry.timestamp, &entry.line) else {

@@ -56,7 +56,7 @@ fn what_is_too_large_is_refused_alone_and_named() {
         "too many structured metadata labels: '200', limit: '128'",
     );
     let mut long = Entry::new(now(), "x");
-    long.metadata = vec![("n".to_owned(), "v".repeat(1 << 20))];
+    long.metadata = [("n", "v".repeat(1 << 20))].into_iter().collect();
     check(long, "structured metadata too large: '1048577' bytes");
     check(
         Entry::new(Timestamp::EPOCH, "x"),

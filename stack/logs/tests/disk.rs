@@ -74,7 +74,7 @@ fn fill(store: &mut Store, app: &str, first: i64, count: i64) {
             let mut entry = Entry::new(time, json_line(number as u64));
             if number % 2 == 0 {
                 let id = format!("{:032x}", scramble(number as u64));
-                entry.metadata.push(("trace_id".to_owned(), id));
+                entry.metadata.push("trace_id", &id);
             }
             entry
         })
@@ -267,7 +267,7 @@ fn names_of_a_stream_that_came_again_are_told_apart() {
     let (mut store, _) = folder.open(large());
     let push = |store: &mut Store, secs: i64, name: &str| {
         let mut entry = Entry::new(at(secs), format!("{name} {secs}"));
-        entry.metadata.push((name.to_owned(), "v".to_owned()));
+        entry.metadata.push(name, "v");
         let appended = store.append(&stream("a"), vec![entry], at(NOW));
         assert_eq!(appended.accepted, 1, "{:?}", appended.reasons);
     };

@@ -135,7 +135,7 @@ fn load(store: &mut Store, line: &str) {
     let (start, rest) = rest.split_once(' ').unwrap_or((rest, ""));
     let start = nanos(start);
     let (mut step, mut count) = (0, 1);
-    let mut metadata = Vec::new();
+    let mut metadata = gameday_logs::Metadata::default();
     let mut rest = rest.trim();
     while let Some(inner) = rest.strip_prefix('[') {
         let mut in_quotes = false;
@@ -157,7 +157,7 @@ fn load(store: &mut Store, line: &str) {
             while !spec.is_empty() {
                 let (name, after) = spec.split_once('=').expect("=");
                 let (value, length) = string_at(after);
-                metadata.push((name.trim().trim_matches('"').to_owned(), value));
+                metadata.push(name.trim().trim_matches('"'), &value);
                 spec = after[length..].trim();
             }
         }

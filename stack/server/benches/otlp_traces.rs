@@ -37,7 +37,7 @@ fn span(env: &Env, number: u64, resources: &[Arc<Resource>], scope: &Arc<Scope>)
     trace_id[..8].copy_from_slice(&mix(trace).to_be_bytes());
     trace_id[8..].copy_from_slice(&mix(trace ^ 0xabcd).to_be_bytes());
     let start = env.now() - Duration::from_millis(500);
-    let text = |text: String| AttributeValue::String(text);
+    let text = |text: String| AttributeValue::String(text.into());
     let route = chance % 40;
     let failed = chance.is_multiple_of(50);
     Span {
@@ -59,20 +59,17 @@ fn span(env: &Env, number: u64, resources: &[Arc<Resource>], scope: &Arc<Scope>)
         start,
         end: start + Duration::from_micros(chance % 400_000),
         attributes: Attributes(vec![
-            ("http.request.method".to_owned(), text("GET".to_owned())),
+            ("http.request.method".into(), text("GET".to_owned())),
+            ("http.route".into(), text(format!("/api/v1/things/{route}"))),
             (
-                "http.route".to_owned(),
-                text(format!("/api/v1/things/{route}")),
-            ),
-            (
-                "http.response.status_code".to_owned(),
+                "http.response.status_code".into(),
                 AttributeValue::Int(if failed { 500 } else { 200 }),
             ),
             (
-                "url.path".to_owned(),
+                "url.path".into(),
                 text(format!("/api/v1/things/{route}/{}", chance % 5_000)),
             ),
-            ("user.id".to_owned(), text(format!("u{}", chance % 20_000))),
+            ("user.id".into(), text(format!("u{}", chance % 20_000))),
         ]),
         events: Vec::new(),
         links: Vec::new(),
@@ -140,8 +137,8 @@ fn main() {
         let resources: Vec<Arc<Resource>> = (0..10)
             .map(|number| {
                 let attributes = Attributes(vec![(
-                    "service.name".to_owned(),
-                    AttributeValue::String(format!("service-{number}")),
+                    "service.name".into(),
+                    AttributeValue::String(format!("service-{number}").into()),
                 )]);
                 Arc::new(Resource { attributes })
             })

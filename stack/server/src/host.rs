@@ -62,7 +62,7 @@ impl ReceiveHost for Host {
         let entry = |entry: gameday_wire::PushEntry| Entry {
             timestamp: entry.timestamp,
             line: entry.line,
-            metadata: entry.metadata,
+            metadata: entry.metadata.into_iter().collect(),
         };
         let stream = |stream: PushStream| LogStream {
             labels: stream.labels,

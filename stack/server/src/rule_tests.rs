@@ -197,7 +197,7 @@ impl TestEngine for PromQl {
         let entry = Entry {
             timestamp: at,
             line: line.to_owned(),
-            metadata: metadata.to_vec(),
+            metadata: metadata.iter().cloned().collect(),
         };
         let appended = store.logs.append(stream, vec![entry], at);
         appended.message().map_or(Ok(()), Err)

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 /// The value of an attribute (OpenTelemetry's AnyValue).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -11,7 +12,7 @@ pub enum AttributeValue {
     /// No value.
     Empty,
     /// Text.
-    String(String),
+    String(SmolStr),
     /// A truth value.
     Bool(bool),
     /// A whole number.
@@ -23,7 +24,7 @@ pub enum AttributeValue {
     /// A list.
     Array(Vec<Self>),
     /// Named values.
-    Map(Vec<(String, Self)>),
+    Map(Vec<(SmolStr, Self)>),
 }
 
 impl AttributeValue {
@@ -39,7 +40,7 @@ impl AttributeValue {
 
 impl From<&str> for AttributeValue {
     fn from(text: &str) -> Self {
-        Self::String(text.to_owned())
+        Self::String(text.into())
     }
 }
 
@@ -91,7 +92,7 @@ impl AttributeValue {
             Self::Map(pairs) => Value::Object(
                 pairs
                     .iter()
-                    .map(|(key, value)| (key.clone(), value.to_json()))
+                    .map(|(key, value)| (key.to_string(), value.to_json()))
                     .collect(),
             ),
         }
@@ -99,9 +100,11 @@ impl AttributeValue {
 }
 
 /// Attributes in the order in which they were sent.
+///
+/// Their keys and texts are short and come by the dozen with every span: those of up to 23 bytes need no memory of their own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Attributes(pub Vec<(String, AttributeValue)>);
+pub struct Attributes(pub Vec<(SmolStr, AttributeValue)>);
 
 impl Attributes {
     /// The value of `key`, if it is there.
@@ -125,6 +128,13 @@ impl Attributes {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl<Key: Into<SmolStr>, Value: Into<AttributeValue>> FromIterator<(Key, Value)> for Attributes {
+    fn from_iter<Pairs: IntoIterator<Item = (Key, Value)>>(pairs: Pairs) -> Self {
+        let pair = |(key, value): (Key, Value)| (key.into(), value.into());
+        Self(pairs.into_iter().map(pair).collect())
     }
 }
 

@@ -48,7 +48,16 @@ fn write_number(packed: &mut String, mut number: usize) {
 }
 
 /// The number that [`write_number`] wrote at the start of `packed`, and what follows it.
+#[inline]
 fn read_number(packed: &str) -> (usize, &str) {
+    match packed.as_bytes().first() {
+        // Nearly all names and values are shorter than 64 bytes.
+        Some(byte) if *byte < MORE => (usize::from(*byte), &packed[1..]),
+        _ => read_long_number(packed),
+    }
+}
+
+fn read_long_number(packed: &str) -> (usize, &str) {
     let mut number = 0;
     for (index, byte) in packed.bytes().enumerate() {
         number |= usize::from(byte % MORE) << (DIGIT_BITS * index as u32);
@@ -73,6 +82,7 @@ struct Pairs<'a> {
 }
 
 impl<'a> Pairs<'a> {
+    #[inline]
     fn part(&mut self) -> &'a str {
         let (length, rest) = read_number(self.rest);
         let (part, rest) = rest.split_at(length);
@@ -84,6 +94,7 @@ impl<'a> Pairs<'a> {
 impl<'a> Iterator for Pairs<'a> {
     type Item = (&'a str, &'a str);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
         Some((self.part(), self.part()))
@@ -146,12 +157,14 @@ impl Labels {
         self.len() == 0
     }
 
+    #[inline]
     fn pairs(&self) -> Pairs<'_> {
         let (left, rest) = read_number(&self.0[FINGERPRINT_CHARACTERS..]);
         Pairs { left, rest }
     }
 
     /// Names and values in the order of the names.
+    #[inline]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
         self.pairs()
     }
@@ -219,7 +232,8 @@ impl Labels {
     /// The labels whose name `keep` accepts.
     #[must_use]
     pub fn filtered(&self, mut keep: impl FnMut(&str) -> bool) -> Self {
-        Self::new(self.iter().filter(|(name, _)| keep(name)))
+        let kept: Vec<_> = self.iter().filter(|(name, _)| keep(name)).collect();
+        Self::from_sorted(&kept.into_iter())
     }
 
     /// The heap bytes of this set, for memory accounting.

@@ -38,5 +38,6 @@ pub use metric::{MetricMetadata, MetricType};
 pub use nearest::{did_you_mean, nearest};
 pub use quoted::{Quoted, character_of_byte, escaped_byte};
 pub use sample::{Exemplar, STALE_NAN_BITS, Sample, is_stale, stale_nan};
+pub use smol_str::SmolStr;
 pub use span::{Span, SpanEvent, SpanKind, SpanLink, SpanStatus};
 pub use timestamp::{Timestamp, days_from_civil};

@@ -32,7 +32,7 @@ fn mix(number: u64) -> u64 {
 }
 
 fn text(value: String) -> AttributeValue {
-    AttributeValue::String(value)
+    AttributeValue::String(value.into())
 }
 
 /// A span as OpenTelemetry's instrumentation of a web service makes it: eight attributes, two of them of many values.
@@ -90,7 +90,7 @@ fn span(number: u64, resources: &[Arc<Resource>], scope: &Arc<Scope>) -> Span {
         },
         start: Timestamp::from_nanos(start),
         end: Timestamp::from_nanos(start + 1_000_000 + (chance % 5_000_000) as i64),
-        attributes: Attributes(attributes),
+        attributes: attributes.into_iter().collect(),
         events: Vec::new(),
         links: Vec::new(),
         status: if chance.is_multiple_of(50) {
@@ -109,13 +109,10 @@ fn batches() -> Vec<Vec<Span>> {
         .map(|service| {
             Arc::new(Resource {
                 attributes: Attributes(vec![
+                    ("service.name".into(), text(format!("service-{service}"))),
+                    ("service.version".into(), text("1.2.3".to_owned())),
                     (
-                        "service.name".to_owned(),
-                        text(format!("service-{service}")),
-                    ),
-                    ("service.version".to_owned(), text("1.2.3".to_owned())),
-                    (
-                        "deployment.environment".to_owned(),
+                        "deployment.environment".into(),
                         text("production".to_owned()),
                     ),
                 ]),

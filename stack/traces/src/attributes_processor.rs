@@ -176,7 +176,7 @@ pub fn apply(actions: &[AttributeAction], attributes: &mut Attributes) {
                 if attributes.get(to).is_none()
                     && let Some((own, _)) = attributes.0.iter_mut().find(|(own, _)| own == from)
                 {
-                    own.clone_from(to);
+                    *own = to.into();
                 }
             }
         }
@@ -193,7 +193,7 @@ fn write(
 ) {
     match attributes.0.iter_mut().find(|(own, _)| own == key) {
         Some((_, own)) if update => own.clone_from(value),
-        None if insert => attributes.0.push((key.to_owned(), value.clone())),
+        None if insert => attributes.0.push((key.into(), value.clone())),
         _ => {}
     }
 }
@@ -215,7 +215,7 @@ fn extract(attributes: &mut Attributes, key: &str, pattern: &Regex) {
 
 fn converted(value: &AttributeValue, kind: ValueType) -> Option<AttributeValue> {
     Some(match (kind, value) {
-        (ValueType::String, own) => AttributeValue::String(own.to_string()),
+        (ValueType::String, own) => AttributeValue::String(own.text().into()),
         (ValueType::Int, AttributeValue::String(text)) => AttributeValue::Int(text.parse().ok()?),
         (ValueType::Int, AttributeValue::Double(number)) => AttributeValue::Int(*number as i64),
         (ValueType::Int, AttributeValue::Bool(truth)) => AttributeValue::Int(i64::from(*truth)),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use gameday_signal::{AttributeValue, Attributes, Span, Timestamp, TraceId};
+use gameday_signal::{AttributeValue, Attributes, SmolStr, Span, Timestamp, TraceId};
 
 /// The limits of a trace store.
 #[derive(Clone, Debug, PartialEq)]
@@ -218,7 +218,7 @@ impl Limits {
         report.dropped_attributes += attributes.0.len().saturating_sub(self.max_attributes) as u64;
         attributes.0.truncate(self.max_attributes);
         for (key, value) in &mut attributes.0 {
-            self.clip_text(key, report);
+            self.clip_small(key, report);
             self.clip_value(value, self.max_depth, report);
         }
     }
@@ -233,7 +233,7 @@ impl Limits {
 
     fn clip_value(&self, value: &mut AttributeValue, depth: usize, report: &mut AppendReport) {
         match value {
-            AttributeValue::String(text) => self.clip_text(text, report),
+            AttributeValue::String(text) => self.clip_small(text, report),
             AttributeValue::Bytes(bytes) if bytes.len() > self.max_attribute_bytes => {
                 bytes.truncate(self.max_attribute_bytes);
                 report.cut_texts += 1;
@@ -254,7 +254,7 @@ impl Limits {
                 report.dropped_attributes += pairs.len().saturating_sub(self.max_attributes) as u64;
                 pairs.truncate(self.max_attributes);
                 for (key, value) in pairs {
-                    self.clip_text(key, report);
+                    self.clip_small(key, report);
                     self.clip_value(value, depth - 1, report);
                 }
             }
@@ -267,13 +267,26 @@ impl Limits {
     }
 
     fn clip_text(&self, text: &mut String, report: &mut AppendReport) {
-        if text.len() > self.max_attribute_bytes {
+        if let Some(end) = self.end_of(text, report) {
+            text.truncate(end);
+        }
+    }
+
+    fn clip_small(&self, text: &mut SmolStr, report: &mut AppendReport) {
+        if let Some(end) = self.end_of(text, report) {
+            *text = text[..end].into();
+        }
+    }
+
+    /// Where a text that is too long is cut.
+    fn end_of(&self, text: &str, report: &mut AppendReport) -> Option<usize> {
+        (text.len() > self.max_attribute_bytes).then(|| {
             let mut end = self.max_attribute_bytes;
             while !text.is_char_boundary(end) {
                 end -= 1;
             }
-            text.truncate(end);
             report.cut_texts += 1;
-        }
+            end
+        })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{SpanExt, at, span, trace_id};
-use gameday_signal::{AttributeValue, Resource, Span, SpanId, Timestamp, TraceId};
+use gameday_signal::{AttributeValue, Resource, SmolStr, Span, SpanId, Timestamp, TraceId};
 use gameday_traces::{
     Limits, MetricsRequest, QueryLimits, Refusal, SearchRequest, TraceQuery, TraceStore,
 };
@@ -304,13 +304,14 @@ fn any_value() -> impl Strategy<Value = AttributeValue> {
         any::<bool>().prop_map(AttributeValue::Bool),
         any::<i64>().prop_map(AttributeValue::Int),
         any::<f64>().prop_map(AttributeValue::Double),
-        ".{0,8}".prop_map(AttributeValue::String),
+        ".{0,8}".prop_map(|text| AttributeValue::String(text.into())),
         prop::collection::vec(any::<u8>(), 0..4).prop_map(AttributeValue::Bytes),
     ];
     leaf.prop_recursive(2, 8, 3, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(AttributeValue::Array),
-            prop::collection::vec(("[a-c]", inner), 0..3).prop_map(AttributeValue::Map),
+            prop::collection::vec(("[a-c]".prop_map(SmolStr::from), inner), 0..3)
+                .prop_map(AttributeValue::Map),
         ]
     })
 }
@@ -326,7 +327,7 @@ proptest! {
             .into_iter()
             .map(|(trace, id, parent, start, length, pairs)| {
                 let mut own = span(trace, id, parent, "svc", "op", i64::from(start) / 100, i64::from(length) / 100);
-                own.attributes.0 = pairs;
+                own.attributes = pairs.into_iter().collect();
                 own
             })
             .collect();

@@ -299,7 +299,7 @@ fn what_goes_in_comes_out() {
         .map(|span| {
             span.with(
                 "nested",
-                gameday_signal::AttributeValue::Map(vec![("a".to_owned(), 1.into())]),
+                gameday_signal::AttributeValue::Map(vec![("a".into(), 1.into())]),
             )
         })
         .collect();

@@ -3,7 +3,7 @@
 use gameday_disk::{Decoder, Encoder};
 use gameday_signal::Labels;
 
-use crate::Entry;
+use crate::{Entry, Metadata};
 
 /// The kinds of records, as their first byte says.
 const STREAM: u8 = 1;
@@ -43,7 +43,7 @@ impl Batch {
         self.before_ts = timestamp;
         self.out.text(&entry.line);
         self.out.unsigned(entry.metadata.len() as u64);
-        for (name, value) in &entry.metadata {
+        for (name, value) in entry.metadata.iter() {
             self.out.text(name);
             self.out.text(value);
         }
@@ -60,7 +60,7 @@ pub(crate) enum ReplayedEntry {
     /// From here on this number stands for these labels.
     Stream(u64, Labels),
     /// A line of the stream with this number.
-    Entry(u64, i64, String, Vec<(String, String)>),
+    Entry(u64, i64, String, Metadata),
 }
 
 /// Hands the records of a batch to `visit`; false where the batch makes no sense from some record on.
@@ -88,8 +88,8 @@ fn read_record(reader: &mut Decoder<'_>, before_ts: &mut i64) -> Option<Replayed
             *before_ts = before_ts.wrapping_add(reader.signed()?);
             let line = reader.text()?.to_owned();
             let count = reader.length(2)?;
-            let metadata: Option<Vec<_>> = (0..count)
-                .map(|_| Some((reader.text()?.to_owned(), reader.text()?.to_owned())))
+            let metadata: Option<Metadata> = (0..count)
+                .map(|_| Some((reader.text()?, reader.text()?)))
                 .collect();
             Some(ReplayedEntry::Entry(number, *before_ts, line, metadata?))
         }

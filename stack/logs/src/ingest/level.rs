@@ -1,7 +1,11 @@
 //! `detected_level`: the severity of a line, from its labels, its metadata or its text.
 
+use std::borrow::Cow;
+
 use gameday_signal::Labels;
 
+use super::otlp::SEVERITY_NUMBER;
+use crate::Metadata;
 use crate::stage::json::{Event, Value, walk};
 use crate::stage::logfmt::Decoder;
 
@@ -41,36 +45,52 @@ const WORDS: [(&str, &str); 9] = [
     ("info", "info"),
 ];
 
-/// The level of a line; none where `metadata` already has `detected_level`, which is then normalised in place.
+/// The level of a line, where `of_labels` is what [`level_of_labels`] finds for its stream; none where `metadata` already has
+/// `detected_level`, which is then normalised in place.
 pub(crate) fn detect_level(
-    labels: &Labels,
-    metadata: &mut [(String, String)],
+    of_labels: Option<&str>,
+    metadata: &mut Metadata,
     line: &str,
-) -> Option<String> {
-    if let Some((_, value)) = metadata.iter_mut().find(|(name, _)| name == DETECTED_LEVEL) {
-        if let Some(known) = known_level(value) {
-            known.clone_into(value);
+) -> Option<Cow<'static, str>> {
+    let detected = metadata
+        .iter()
+        .enumerate()
+        .find(|(_, (name, _))| *name == DETECTED_LEVEL)
+        .map(|(index, (_, value))| (index, known_level(value)));
+    if let Some((index, known)) = detected {
+        if let Some(known) = known {
+            metadata.set_value(index, known);
         }
         return None;
     }
-    let of_metadata = |wanted: &str| {
-        metadata
-            .iter()
-            .find(|(name, _)| name == wanted)
-            .map(|(_, value)| value.as_str())
-    };
-    let said = FIELDS
-        .iter()
-        .find_map(|field| labels.get(field))
-        .or_else(|| FIELDS.iter().find_map(|field| of_metadata(field)));
-    if let Some(said) = said {
-        let level = known_level(said).map_or_else(|| said.to_owned(), str::to_owned);
+    if let Some(said) = of_labels.or_else(|| first_field(metadata)) {
+        let level = known_level(said).map_or_else(|| Cow::Owned(said.to_owned()), Cow::Borrowed);
         return (!level.is_empty()).then_some(level);
     }
-    if let Some(number) = of_metadata("severity_number") {
-        return Some(of_severity_number(number).to_owned());
-    }
-    Some(of_line(line).to_owned())
+    let number = metadata.iter().find(|(name, _)| *name == SEVERITY_NUMBER);
+    Some(Cow::Borrowed(match number {
+        Some((_, number)) => of_severity_number(number),
+        None => of_line(line),
+    }))
+}
+
+/// The level that a stream's labels say its lines have.
+pub(crate) fn level_of_labels(labels: &Labels) -> Option<&str> {
+    FIELDS.iter().find_map(|field| labels.get(field))
+}
+
+/// What the first of [`FIELDS`] says that the metadata has.
+fn first_field(metadata: &Metadata) -> Option<&str> {
+    metadata
+        .iter()
+        // All of them begin so, and most other names do not.
+        .filter(|(name, _)| matches!(name.as_bytes(), [b'l' | b'L' | b's' | b'S', ..]))
+        .filter_map(|(name, value)| {
+            let rank = FIELDS.iter().position(|field| *field == name)?;
+            Some((rank, value))
+        })
+        .min_by_key(|(rank, _)| *rank)
+        .map(|(_, value)| value)
 }
 
 /// The standard name of a level, whatever its case or abbreviation.
@@ -204,6 +224,12 @@ mod tests {
             (vec![], vec![("severity_text", "Err")], "", Some("error")),
             (
                 vec![],
+                vec![("severity_text", "Err"), ("level", "inf"), ("level", "dbg")],
+                "",
+                Some("info"),
+            ),
+            (
+                vec![],
                 vec![("severity_number", "9")],
                 "error",
                 Some("info"),
@@ -229,12 +255,9 @@ mod tests {
             (vec![], vec![], "[warn] then error", Some("warn")),
         ] {
             let labels = Labels::new(labels);
-            let mut metadata: Vec<(String, String)> = metadata
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect();
+            let mut metadata: Metadata = metadata.into_iter().collect();
             assert_eq!(
-                detect_level(&labels, &mut metadata, line).as_deref(),
+                detect_level(level_of_labels(&labels), &mut metadata, line).as_deref(),
                 expected,
                 "{line}"
             );

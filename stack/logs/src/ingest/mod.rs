@@ -4,6 +4,6 @@ mod level;
 mod otlp;
 mod service_name;
 
-pub(crate) use level::detect_level;
+pub(crate) use level::{DETECTED_LEVEL, detect_level, level_of_labels};
 pub(crate) use otlp::{entry_of, shared_metadata, stream_of};
 pub(crate) use service_name::discover as discover_service_name;

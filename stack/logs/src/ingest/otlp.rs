@@ -3,11 +3,11 @@
 //! Resource attributes of [`INDEX_ATTRIBUTES`] become the stream's labels; every other attribute becomes structured metadata.
 
 use gameday_signal::{
-    AttributeValue, Attributes, Labels, LabelsBuilder, LogRecord, Resource, Scope, Timestamp,
+    AttributeValue, Attributes, Labels, LabelsBuilder, LogRecord, Resource, Scope, Timestamp, hex,
 };
 
 use super::service_name::{CANDIDATES, SERVICE_NAME, UNKNOWN_SERVICE};
-use crate::Entry;
+use crate::{Entry, Metadata};
 
 /// Resource attributes that become labels (Loki's `default_resource_attributes_as_index_labels`).
 const INDEX_ATTRIBUTES: [&str; 18] = [
@@ -30,6 +30,9 @@ const INDEX_ATTRIBUTES: [&str; 18] = [
     "k8s.cronjob.name",
     "k8s.job.name",
 ];
+
+/// The metadata that holds a record's number of severity.
+pub(super) const SEVERITY_NUMBER: &str = "severity_number";
 
 fn is_index_attribute(name: &str) -> bool {
     INDEX_ATTRIBUTES.contains(&name)
@@ -59,53 +62,51 @@ pub(crate) fn stream_of(resource: &Resource, discover_service_name: bool) -> Lab
 }
 
 /// The metadata that all records of a resource and a scope have.
-pub(crate) fn shared_metadata(resource: &Resource, scope: &Scope) -> Vec<(String, String)> {
-    let mut metadata = Vec::new();
+pub(crate) fn shared_metadata(resource: &Resource, scope: &Scope) -> Metadata {
+    let mut metadata = Metadata::default();
     for (name, value) in resource.attributes.iter() {
         if !is_index_attribute(name) {
-            flatten_value(label_name(name), value, &mut metadata);
+            flatten_value("", name, value, &mut metadata);
         }
     }
     flatten(&scope.attributes, &mut metadata);
     if !scope.name.is_empty() {
-        metadata.push(("scope_name".to_owned(), scope.name.clone()));
+        metadata.push("scope_name", &scope.name);
     }
     if !scope.version.is_empty() {
-        metadata.push(("scope_version".to_owned(), scope.version.clone()));
+        metadata.push("scope_version", &scope.version);
     }
     metadata
 }
 
 /// The line of a record with its metadata, of which `shared` is the part that [`shared_metadata`] gives; a record without any time
 /// happened `now`.
-pub(crate) fn entry_of(record: &LogRecord, shared: &[(String, String)], now: Timestamp) -> Entry {
+pub(crate) fn entry_of(record: &LogRecord, shared: &Metadata, now: Timestamp) -> Entry {
     // Six fields of its own, and the level that is found in it.
     let room = record.attributes.iter().len() + shared.len() + 7;
-    let mut metadata = Vec::with_capacity(room);
+    let mut metadata = Metadata::with_room(room);
     flatten(&record.attributes, &mut metadata);
-    let mut put = |name: &str, value: String| metadata.push((name.to_owned(), value));
+    let mut put_number =
+        |name: &str, number: i64| metadata.push(name, itoa::Buffer::new().format(number));
     if record.observed_timestamp != Timestamp::EPOCH {
-        put(
-            "observed_timestamp",
-            record.observed_timestamp.as_nanos().to_string(),
-        );
+        put_number("observed_timestamp", record.observed_timestamp.as_nanos());
     }
     if record.severity_number != 0 {
-        put("severity_number", record.severity_number.to_string());
+        put_number(SEVERITY_NUMBER, i64::from(record.severity_number));
     }
     if !record.severity_text.is_empty() {
-        put("severity_text", record.severity_text.clone());
+        metadata.push("severity_text", &record.severity_text);
     }
     if record.flags != 0 {
-        put("flags", record.flags.to_string());
+        metadata.push("flags", itoa::Buffer::new().format(record.flags));
     }
     if !record.trace_id.is_none() {
-        put("trace_id", record.trace_id.to_string());
+        metadata.push("trace_id", hex(&record.trace_id.0, &mut [0; 32]));
     }
     if !record.span_id.is_none() {
-        put("span_id", record.span_id.to_string());
+        metadata.push("span_id", hex(&record.span_id.0, &mut [0; 16]));
     }
-    metadata.extend_from_slice(shared);
+    metadata.append(shared);
     let timestamp = [record.timestamp, record.observed_timestamp, now]
         .into_iter()
         .find(|timestamp| *timestamp != Timestamp::EPOCH)
@@ -117,26 +118,40 @@ pub(crate) fn entry_of(record: &LogRecord, shared: &[(String, String)], now: Tim
     }
 }
 
-fn flatten(attributes: &Attributes, out: &mut Vec<(String, String)>) {
+fn flatten(attributes: &Attributes, out: &mut Metadata) {
     for (name, value) in attributes.iter() {
-        flatten_value(label_name(name), value, out);
+        flatten_value("", name, value, out);
     }
 }
 
-/// Maps become one entry a leaf, their names joined by `_`; lists stay JSON.
-fn flatten_value(name: String, value: &AttributeValue, out: &mut Vec<(String, String)>) {
+/// Maps become one entry a leaf, their names behind `prefix` and joined by `_`; lists stay JSON.
+fn flatten_value(prefix: &str, name: &str, value: &AttributeValue, out: &mut Metadata) {
     if let AttributeValue::Map(pairs) = value {
+        let mut inner = prefix.to_owned();
+        write_label_name(name, &mut inner);
+        inner.push('_');
         for (key, value) in pairs {
-            flatten_value(format!("{name}_{}", label_name(key)), value, out);
+            flatten_value(&inner, key, value, out);
         }
     } else {
-        out.push((name, value.text().into_owned()));
+        out.write(
+            |text| {
+                text.push_str(prefix);
+                write_label_name(name, text);
+            },
+            |text| text.push_str(&value.text()),
+        );
     }
 }
 
-/// A name with every character that no label name may have replaced by `_` (OpenTelemetry's NormalizeLabel).
 fn label_name(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
+    write_label_name(name, &mut out);
+    out
+}
+
+/// Appends a name with every character that no label name may have replaced by `_` (OpenTelemetry's NormalizeLabel).
+fn write_label_name(name: &str, out: &mut String) {
     if name.starts_with(|first: char| first.is_ascii_digit()) {
         out.push_str("key_");
     }
@@ -147,7 +162,6 @@ fn label_name(name: &str) -> String {
             '_'
         }
     }));
-    out
 }
 
 #[cfg(test)]
@@ -162,7 +176,7 @@ mod tests {
         Attributes(
             pairs
                 .iter()
-                .map(|(key, value)| ((*key).to_owned(), AttributeValue::from(*value)))
+                .map(|(key, value)| ((*key).into(), AttributeValue::from(*value)))
                 .collect(),
         )
     }
@@ -181,10 +195,10 @@ mod tests {
             observed_timestamp: Timestamp::EPOCH,
             severity_number: 13,
             severity_text: "WARN".to_owned(),
-            body: AttributeValue::Map(vec![("a".to_owned(), AttributeValue::Int(1))]),
+            body: AttributeValue::Map(vec![("a".into(), AttributeValue::Int(1))]),
             attributes: Attributes(vec![(
-                "http".to_owned(),
-                AttributeValue::Map(vec![("status.code".to_owned(), AttributeValue::Int(500))]),
+                "http".into(),
+                AttributeValue::Map(vec![("status.code".into(), AttributeValue::Int(500))]),
             )]),
             trace_id: TraceId([1; 16]),
             span_id: SpanId([0; 8]),

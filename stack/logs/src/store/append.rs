@@ -133,6 +133,7 @@ impl Store {
             }
             None => self.add_stream(&labels),
         };
+        let level_of_labels = ingest::level_of_labels(&labels);
         let total = entries.len();
         let mut too_old = Vec::new();
         for mut entry in entries {
@@ -141,9 +142,10 @@ impl Store {
                 continue;
             }
             if self.limits.discover_log_levels
-                && let Some(level) = ingest::detect_level(&labels, &mut entry.metadata, &entry.line)
+                && let Some(level) =
+                    ingest::detect_level(level_of_labels, &mut entry.metadata, &entry.line)
             {
-                entry.metadata.push(("detected_level".to_owned(), level));
+                entry.metadata.push(ingest::DETECTED_LEVEL, &level);
             }
             let Some(stream) = self.streams.get_mut(&id) else {
                 break;
@@ -283,11 +285,7 @@ impl Store {
                 ),
             ));
         }
-        let bytes: usize = entry
-            .metadata
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum();
+        let bytes = entry.metadata.bytes();
         if bytes > limits.metadata_bytes_max {
             return Err((
                 "structured_metadata_too_large",

@@ -10,11 +10,11 @@ use super::append::Store;
 use super::block::{Block, Needs};
 use super::metadata;
 use super::stream::Stream;
-use crate::Limits;
 use crate::disk::{
     DiskConfig, DiskLog, Recovery, ReplayedEntry, SavedStream, read_batch, read_head, read_segment,
     write_heads, write_segment,
 };
+use crate::{Limits, Metadata};
 
 impl Store {
     /// A store that keeps what it takes in `folder`, with what is there already. The folder belongs to one store at a time.
@@ -190,12 +190,12 @@ fn renumbered(block: &Block, names: &[Box<str>], stream: &mut Stream) -> Block {
     block.unpack_into(ALL, &mut lines);
     let (mut packed, mut scratch) = (Vec::new(), String::new());
     for index in 0..lines.len() {
-        let mut pairs = Vec::new();
+        let mut pairs = Metadata::default();
         metadata::for_each(
             lines.metadata_of(index),
             names,
             &mut scratch,
-            |name, value| pairs.push((name.to_owned(), value.to_owned())),
+            |name, value| pairs.push(name, value),
         );
         packed.clear();
         metadata::pack(&mut packed, &mut stream.names, &pairs);

@@ -11,11 +11,15 @@ use std::collections::HashMap;
 use gameday_disk::Decoder;
 use gameday_disk::codec::put_unsigned;
 
+use crate::Metadata;
+
 /// The names of a stream's structured metadata, numbered in order of appearance.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
     names: Vec<Box<str>>,
     numbers: HashMap<Box<str>, u32>,
+    /// The numbers of the names of the line that was packed last: the lines of a sender have the same names in the same order.
+    last: Vec<u32>,
 }
 
 impl Names {
@@ -27,6 +31,23 @@ impl Names {
         let number = self.names.len() as u32;
         self.names.push(name.into());
         self.numbers.insert(name.into(), number);
+        number
+    }
+
+    /// The number of the name that is the `position`th of its line.
+    fn number_at(&mut self, position: usize, name: &str) -> u32 {
+        let usual = self.last.get(position).copied();
+        if let Some(number) = usual
+            && *self.names[number as usize] == *name
+        {
+            return number;
+        }
+        let number = self.number(name);
+        match self.last.get_mut(position) {
+            Some(last) => *last = number,
+            // Positions come one after the other, so this is the next.
+            None => self.last.push(number),
+        }
         number
     }
 
@@ -52,26 +73,24 @@ impl Names {
 }
 
 /// Appends the pairs of one line; a line without any takes no byte.
-pub(crate) fn pack(out: &mut Vec<u8>, names: &mut Names, pairs: &[(String, String)]) {
+pub(crate) fn pack(out: &mut Vec<u8>, names: &mut Names, pairs: &Metadata) {
     if pairs.is_empty() {
         return;
     }
     put_unsigned(out, pairs.len() as u64);
-    for (name, value) in pairs {
-        put_unsigned(out, u64::from(names.number(name)));
+    for (position, (name, value)) in pairs.iter().enumerate() {
+        put_unsigned(out, u64::from(names.number_at(position, name)));
         let is_hex = value.len() >= 8
             && value.len().is_multiple_of(2)
-            && value
-                .bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            && value.bytes().all(|byte| nibble(byte) < 16);
         if is_hex {
             // Half as many bytes as digits: the length << 1 is the number of digits.
             put_unsigned(out, (value.len() as u64) | 1);
+            let (pairs, _) = value.as_bytes().as_chunks::<2>();
             out.extend(
-                value
-                    .as_bytes()
-                    .chunks_exact(2)
-                    .map(|pair| nibble(pair[0]) << 4 | nibble(pair[1])),
+                pairs
+                    .iter()
+                    .map(|[high, low]| nibble(*high) << 4 | nibble(*low)),
             );
         } else {
             put_unsigned(out, (value.len() as u64) << 1);
@@ -80,11 +99,18 @@ pub(crate) fn pack(out: &mut Vec<u8>, names: &mut Names, pairs: &[(String, Strin
     }
 }
 
+/// What a lower-case hexadecimal digit stands for, or more than 15.
 fn nibble(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        _ => digit - b'a' + 10,
-    }
+    const NIBBLES: [u8; 256] = {
+        let mut nibbles = [u8::MAX; 256];
+        let mut value = 0;
+        while value < 16 {
+            nibbles[b"0123456789abcdef"[value] as usize] = value as u8;
+            value += 1;
+        }
+        nibbles
+    };
+    NIBBLES[usize::from(digit)]
 }
 
 /// Calls `visit` with each pair of a line; `scratch` holds unpacked values.
@@ -126,32 +152,45 @@ mod tests {
 
     #[test]
     fn pairs_come_back_in_order() {
-        let pairs: Vec<(String, String)> = [
+        let pairs: Metadata = [
             ("trace_id", "0af7651916cd43dd8448eb211c80319c"),
             ("level", "info"),
             ("odd", "0af76519abc"),
             ("empty", ""),
             ("level2", "ABCDEF0123"),
         ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec();
+        .into_iter()
+        .collect();
         let mut names = Names::default();
         let mut bytes = Vec::new();
         pack(&mut bytes, &mut names, &pairs);
-        let mut seen = Vec::new();
+        let mut seen = Metadata::default();
         for_each(
             &bytes,
             names.as_slice(),
             &mut String::new(),
             |name, value| {
-                seen.push((name.to_owned(), value.to_owned()));
+                seen.push(name, value);
             },
         );
         assert_eq!(seen, pairs);
-        let plain: usize = pairs
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum();
-        assert!(bytes.len() < plain);
+        assert!(bytes.len() < pairs.bytes());
+        // Other names in the same places, and the first ones again.
+        for other in [
+            [("level", "a"), ("trace_id", "b")],
+            [("trace_id", "a"), ("odd", "b")],
+        ] {
+            let (other, mut seen) = (Metadata::from_iter(other), Metadata::default());
+            bytes.clear();
+            pack(&mut bytes, &mut names, &other);
+            for_each(
+                &bytes,
+                names.as_slice(),
+                &mut String::new(),
+                |name, value| seen.push(name, value),
+            );
+            assert_eq!(seen, other);
+        }
+        assert_eq!(names.as_slice().len(), 5);
     }
 }

@@ -6,6 +6,7 @@ use gameday_signal::Labels;
 
 use super::block::{Block, Lines};
 use super::metadata::Names;
+use crate::Metadata;
 
 /// A head is sealed when it holds this much text: large enough to compress well, small enough that a query for a minute
 /// unpacks little (Loki's `chunk_block_size` is 256 KiB too).
@@ -55,12 +56,7 @@ impl Stream {
     }
 
     /// Adds a line in its place; a line with the same time, text and metadata is there once.
-    pub(crate) fn insert(
-        &mut self,
-        timestamp: i64,
-        line: &str,
-        metadata: &[(String, String)],
-    ) -> Inserted {
+    pub(crate) fn insert(&mut self, timestamp: i64, line: &str, metadata: &Metadata) -> Inserted {
         self.packed.clear();
         super::metadata::pack(&mut self.packed, &mut self.names, metadata);
         let position = self.position_after(timestamp);
@@ -202,12 +198,13 @@ mod tests {
     #[test]
     fn keeps_the_head_in_order_and_lines_once() {
         let mut stream = Stream::new(Labels::new([("app", "a")]));
-        assert_eq!(stream.insert(10, "b", &[]), Inserted::New);
-        assert_eq!(stream.insert(10, "c", &[]), Inserted::New);
-        assert_eq!(stream.insert(10, "b", &[]), Inserted::Duplicate);
-        assert_eq!(stream.insert(5, "a", &[]), Inserted::New);
-        assert_eq!(stream.insert(5, "a", &[]), Inserted::Duplicate);
-        assert_eq!(stream.insert(20, "d", &[]), Inserted::New);
+        let none = Metadata::default();
+        assert_eq!(stream.insert(10, "b", &none), Inserted::New);
+        assert_eq!(stream.insert(10, "c", &none), Inserted::New);
+        assert_eq!(stream.insert(10, "b", &none), Inserted::Duplicate);
+        assert_eq!(stream.insert(5, "a", &none), Inserted::New);
+        assert_eq!(stream.insert(5, "a", &none), Inserted::Duplicate);
+        assert_eq!(stream.insert(20, "d", &none), Inserted::New);
         let lines: Vec<&str> = (0..stream.head.len())
             .map(|position| stream.head.line(stream.head_index(position)))
             .collect();
@@ -216,9 +213,9 @@ mod tests {
         stream.seal_head(&mut Lines::default());
         assert_eq!(stream.bounds(), Some((5, 20)));
         assert_eq!(stream.raw_bytes(), 4);
-        assert_eq!(stream.insert(20, "d", &[]), Inserted::Duplicate);
+        assert_eq!(stream.insert(20, "d", &none), Inserted::Duplicate);
         // Metadata tells lines apart.
-        let metadata = [("k".to_owned(), "v".to_owned())];
+        let metadata = Metadata::from_iter([("k", "v")]);
         assert_eq!(stream.insert(20, "d", &metadata), Inserted::New);
         assert_eq!(stream.insert(20, "d", &metadata), Inserted::Duplicate);
     }

@@ -179,7 +179,7 @@ fn bombs_large_bodies_and_random_bytes_get_an_answer() {
         for span in &mut spans {
             span.attributes
                 .0
-                .push(("big".to_owned(), "x".repeat(90_000).as_str().into()));
+                .push(("big".into(), "x".repeat(90_000).as_str().into()));
         }
         let body = encode_traces(&spans);
         assert!(body.len() > 10_000_000);

@@ -81,7 +81,7 @@ fn trace(number: u8, at: Timestamp, ms: i64, failed: bool) -> Vec<Span> {
         kind,
         start: at,
         end: at + Duration::from_millis(took.unsigned_abs()),
-        attributes: Attributes(vec![("secret".to_owned(), "x".into())]),
+        attributes: Attributes(vec![("secret".into(), "x".into())]),
         events: Vec::new(),
         links: Vec::new(),
         status: if failed {
@@ -91,7 +91,7 @@ fn trace(number: u8, at: Timestamp, ms: i64, failed: bool) -> Vec<Span> {
         },
         status_message: String::new(),
         resource: Arc::new(Resource {
-            attributes: Attributes(vec![("service.name".to_owned(), service.into())]),
+            attributes: Attributes(vec![("service.name".into(), service.into())]),
         }),
         scope: Arc::new(Scope::default()),
     };
@@ -571,7 +571,7 @@ service:
         spans[0]
             .attributes
             .0
-            .push(("big".to_owned(), "x".repeat(900_000).as_str().into()));
+            .push(("big".into(), "x".repeat(900_000).as_str().into()));
         let url = "http://otel-collector:4318/v1/traces";
         assert_eq!(post(&env, url, encode_traces(&spans)).await.0, 200);
         for span in &mut spans {

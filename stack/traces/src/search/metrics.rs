@@ -352,7 +352,7 @@ fn render(series: &Series, intervals: &Intervals) -> TimeSeries {
             }
             let id = KeyValue {
                 key: "trace:id".to_owned(),
-                value: AttributeValue::String(hex(exemplar.trace_id)),
+                value: AttributeValue::String(hex(exemplar.trace_id).into()),
             };
             Some(MetricExemplar {
                 labels: std::iter::once(id)

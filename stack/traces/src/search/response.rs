@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
-use gameday_signal::AttributeValue;
+use gameday_signal::{AttributeValue, SmolStr};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
@@ -341,13 +341,13 @@ impl Serialize for AnyValue<'_> {
                 map.end()
             }
         }
-        struct Pairs<'a>(&'a [(String, AttributeValue)]);
+        struct Pairs<'a>(&'a [(SmolStr, AttributeValue)]);
         impl Serialize for Pairs<'_> {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 let mut seq = serializer.serialize_seq(Some(self.0.len()))?;
                 for (key, value) in self.0 {
                     seq.serialize_element(&KeyValue {
-                        key: key.clone(),
+                        key: key.to_string(),
                         value: value.clone(),
                     })?;
                 }

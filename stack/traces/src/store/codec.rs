@@ -193,7 +193,7 @@ impl<'a> Reader<'a> {
         Attributes(
             (0..count)
                 .map(|_| {
-                    let key = dictionary.get(self.symbol()).to_owned();
+                    let key = dictionary.get(self.symbol()).into();
                     (key, self.value().unpack(dictionary))
                 })
                 .collect(),
@@ -206,7 +206,7 @@ impl Packed<'_> {
     pub(crate) fn unpack(self, dictionary: &Dictionary) -> AttributeValue {
         match self {
             Self::Empty => AttributeValue::Empty,
-            Self::String(symbol) => AttributeValue::String(dictionary.get(symbol).to_owned()),
+            Self::String(symbol) => AttributeValue::String(dictionary.get(symbol).into()),
             Self::Bool(truth) => AttributeValue::Bool(truth),
             Self::Int(number) => AttributeValue::Int(number),
             Self::Double(number) => AttributeValue::Double(number),
@@ -219,7 +219,7 @@ impl Packed<'_> {
             Self::Map(count, mut reader) => AttributeValue::Map(
                 (0..count)
                     .map(|_| {
-                        let key = dictionary.get(reader.symbol()).to_owned();
+                        let key = dictionary.get(reader.symbol()).into();
                         (key, reader.value().unpack(dictionary))
                     })
                     .collect(),
@@ -235,23 +235,23 @@ mod tests {
     #[test]
     fn gives_back_what_it_was_given() {
         let nested = AttributeValue::Map(vec![
-            ("empty".to_owned(), AttributeValue::Empty),
+            ("empty".into(), AttributeValue::Empty),
             (
-                "list".to_owned(),
+                "list".into(),
                 AttributeValue::Array(vec![1.into(), "x".into(), AttributeValue::Array(vec![])]),
             ),
         ]);
         let attributes = Attributes(vec![
-            ("text".to_owned(), "t".into()),
-            ("min".to_owned(), i64::MIN.into()),
-            ("max".to_owned(), i64::MAX.into()),
-            ("minus".to_owned(), (-1).into()),
-            ("double".to_owned(), AttributeValue::Double(-0.5)),
-            ("yes".to_owned(), AttributeValue::Bool(true)),
-            ("no".to_owned(), AttributeValue::Bool(false)),
-            ("bytes".to_owned(), AttributeValue::Bytes(vec![0, 255])),
-            ("nested".to_owned(), nested),
-            ("last".to_owned(), "t".into()),
+            ("text".into(), "t".into()),
+            ("min".into(), i64::MIN.into()),
+            ("max".into(), i64::MAX.into()),
+            ("minus".into(), (-1).into()),
+            ("double".into(), AttributeValue::Double(-0.5)),
+            ("yes".into(), AttributeValue::Bool(true)),
+            ("no".into(), AttributeValue::Bool(false)),
+            ("bytes".into(), AttributeValue::Bytes(vec![0, 255])),
+            ("nested".into(), nested),
+            ("last".into(), "t".into()),
         ]);
         let mut dictionary = Dictionary::default();
         let mut out = Vec::new();

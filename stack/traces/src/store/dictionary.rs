@@ -13,11 +13,38 @@ pub(crate) struct Dictionary {
     ends: Vec<u32>,
     /// Open addressing with linear probing; the upper half of the hash and the symbol plus one, zero where empty.
     table: Vec<(u32, u32)>,
+    /// The symbols plus one of the texts that came last, by what is quickly seen of a text: the keys of attributes, and most values,
+    /// come again with every span.
+    recent: Vec<u32>,
+}
+
+/// Slots of [`Dictionary::recent`].
+const RECENT: usize = 256;
+
+/// Where in [`Dictionary::recent`] a text has its place.
+fn recent_slot(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let at = |index: usize| usize::from(bytes.get(index).copied().unwrap_or(0));
+    let ends = at(0) * 11 + at(bytes.len().wrapping_sub(1));
+    (bytes.len() * 37 + at(bytes.len() / 2) * 5 + ends) % RECENT
 }
 
 impl Dictionary {
     /// The symbol of `text`, which is added where it is new.
     pub(crate) fn intern(&mut self, text: &str) -> Symbol {
+        let place = recent_slot(text);
+        if let Some(symbol) = self.recent.get(place).and_then(|it| it.checked_sub(1))
+            && self.is_at(symbol, text)
+        {
+            return symbol;
+        }
+        let symbol = self.intern_anew(text);
+        self.recent.resize(RECENT, 0);
+        self.recent[place] = symbol + 1;
+        symbol
+    }
+
+    fn intern_anew(&mut self, text: &str) -> Symbol {
         if self.table.len() < (self.ends.len() + 1) * 2 {
             self.grow();
         }
@@ -68,11 +95,13 @@ impl Dictionary {
 
     /// The bytes held on the heap.
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.text.capacity() + self.ends.capacity() * 4 + self.table.capacity() * 8
+        let tables = self.table.capacity() * 8 + self.recent.capacity() * 4;
+        self.text.capacity() + self.ends.capacity() * 4 + tables
     }
 
     /// Gives back what was reserved for texts that will not come.
     pub(crate) fn shrink(&mut self) {
+        self.recent = Vec::new();
         self.text.shrink_to_fit();
         self.ends.shrink_to_fit();
     }
@@ -84,13 +113,23 @@ impl Dictionary {
         let mut slot = hash as usize & mask;
         loop {
             let (own_mark, entry) = self.table[slot];
-            // Comparing two empty texts is slow: memcmp with AVX-512 then reads from an address that is none.
-            if entry == 0 || (own_mark == mark && (text.is_empty() || self.get(entry - 1) == text))
-            {
+            if entry == 0 || (own_mark == mark && self.is_at(entry - 1, text)) {
                 return slot;
             }
             slot = (slot + 1) & mask;
         }
+    }
+
+    /// Whether `symbol` stands for `text`; bytes are compared, so that no part has to be a text of its own.
+    fn is_at(&self, symbol: Symbol, text: &str) -> bool {
+        let index = symbol as usize;
+        let end = self.ends[index] as usize;
+        let start = index
+            .checked_sub(1)
+            .map_or(0, |before| self.ends[before] as usize);
+        // Comparing two empty texts is slow: memcmp with AVX-512 then reads from an address that is none.
+        end - start == text.len()
+            && (text.is_empty() || self.text.as_bytes()[start..end] == *text.as_bytes())
     }
 
     fn grow(&mut self) {

@@ -24,14 +24,31 @@ impl Mix {
 
 impl Hasher for Mix {
     fn write(&mut self, bytes: &[u8]) {
-        let (words, rest) = bytes.as_chunks::<8>();
-        for word in words {
-            self.add(u64::from_le_bytes(*word));
-        }
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        // The length keeps texts apart that differ in trailing zero bytes alone.
-        self.add(u64::from_le_bytes(last) ^ ((bytes.len() as u64) << 56));
+        let half =
+            |chunk: Option<&[u8; 4]>| u64::from(chunk.map_or(0, |it| u32::from_le_bytes(*it)));
+        let last = match bytes {
+            [] => 0,
+            // The first, the middle and the last are all that there is.
+            [first, ..] if bytes.len() < 4 => {
+                let middle = bytes[bytes.len() / 2];
+                let last = bytes[bytes.len() - 1];
+                u64::from(*first) | u64::from(middle) << 8 | u64::from(last) << 16
+            }
+            // Two halves that may overlap, as the last word below may the one before: nothing is copied.
+            _ if bytes.len() < 8 => half(bytes.first_chunk()) | half(bytes.last_chunk()) << 32,
+            _ => {
+                let (words, rest) = bytes.as_chunks::<8>();
+                for word in words {
+                    self.add(u64::from_le_bytes(*word));
+                }
+                match bytes.last_chunk() {
+                    Some(word) if !rest.is_empty() => u64::from_le_bytes(*word),
+                    _ => 0,
+                }
+            }
+        };
+        // The length keeps texts apart that differ in what was read twice alone.
+        self.add(last ^ ((bytes.len() as u64) << 56));
     }
 
     fn write_u8(&mut self, number: u8) {
@@ -68,11 +85,15 @@ mod tests {
 
     #[test]
     fn tells_texts_apart() {
-        let texts: [&[u8]; 7] = [
+        let texts: [&[u8]; 11] = [
             b"",
             b"a",
             b"a\0",
+            b"aa",
+            b"aaa",
             b"ab",
+            b"aaaa",
+            b"aaaaa",
             b"abcdefgh",
             b"abcdefgh\0",
             b"abcdefghi",

@@ -169,7 +169,7 @@ impl<'a> Value<'a> {
                 AttributeValue::Array(values.iter().map(Value::to_attribute).collect())
             }
             Self::Nil | Self::String(_) | Self::Duration(_) | Self::Status(_) | Self::Kind(_) => {
-                AttributeValue::String(self.to_text())
+                AttributeValue::String(self.to_text().into())
             }
         }
     }

@@ -36,7 +36,7 @@ pub fn attributes(pairs: &[(&str, AttributeValue)]) -> Attributes {
     Attributes(
         pairs
             .iter()
-            .map(|(key, value)| ((*key).to_owned(), value.clone()))
+            .map(|(key, value)| ((*key).into(), value.clone()))
             .collect(),
     )
 }
@@ -87,7 +87,7 @@ pub trait SpanExt {
 
 impl SpanExt for Span {
     fn with(mut self, key: &str, value: impl Into<AttributeValue>) -> Self {
-        self.attributes.0.push((key.to_owned(), value.into()));
+        self.attributes.0.push((key.into(), value.into()));
         self
     }
 

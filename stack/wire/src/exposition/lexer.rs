@@ -13,6 +13,25 @@ pub(super) enum Grammar {
     OpenMetrics,
 }
 
+/// What a byte is in a classic name; the rest is zero. Names are most of an exposition.
+const LETTER: u8 = 1;
+const DIGIT: u8 = 2;
+const COLON: u8 = 3;
+const NAME_BYTES: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte = 0;
+    while byte < kinds.len() {
+        kinds[byte] = match byte as u8 {
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => LETTER,
+            b'0'..=b'9' => DIGIT,
+            b':' => COLON,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    kinds
+};
+
 /// One line and how far it is read. Columns count bytes from 1.
 pub(super) struct Line<'a> {
     pub(super) text: &'a str,
@@ -97,16 +116,22 @@ impl<'a> Line<'a> {
 
     fn name(&mut self, colons: bool) -> &'a str {
         let rest = self.rest();
-        let length = rest
-            .bytes()
-            .enumerate()
-            .position(|(index, byte)| {
-                !(byte.is_ascii_alphabetic()
-                    || byte == b'_'
-                    || (colons && byte == b':')
-                    || (index > 0 && byte.is_ascii_digit()))
-            })
-            .unwrap_or(rest.len());
+        let bytes = rest.as_bytes();
+        let may_follow = |byte: &u8| {
+            let kind = NAME_BYTES[usize::from(*byte)];
+            kind == LETTER || kind == DIGIT || (colons && kind == COLON)
+        };
+        let begins = bytes
+            .first()
+            .is_some_and(|byte| may_follow(byte) && !byte.is_ascii_digit());
+        let length = if begins {
+            bytes
+                .iter()
+                .position(|byte| !may_follow(byte))
+                .unwrap_or(bytes.len())
+        } else {
+            0
+        };
         self.at += length;
         &rest[..length]
     }

@@ -260,32 +260,40 @@ pub fn parse(
     }
 }
 
+/// The labels of a series as they were written.
+type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
 /// Reads a series: an optional classic name and an optional label set; refuses a label name that is given twice.
-/// `names` is scratch space.
+/// `pairs` then holds the labels, the metric name as `__name__`.
 fn read_series<'a>(
     line: &mut Line<'a>,
     kind: MetricType,
-    names: &mut Vec<Cow<'a, str>>,
+    pairs: &mut Pairs<'a>,
 ) -> Result<SeriesText<'a>, ParseError> {
     let start = line.at;
     let name = line.metric_name();
     let mut end = line.at;
     line.skip_blanks();
+    pairs.clear();
+    if !name.is_empty() {
+        pairs.push((Cow::Borrowed("__name__"), Cow::Borrowed(name)));
+    }
     if line.peek() == Some(b'{') {
-        names.clear();
-        let mut twice: Option<String> = None;
-        line.label_set(!name.is_empty(), |name, _| {
-            if names.contains(&name) {
-                twice = Some(name.into_owned());
+        let mut twice: Option<Cow<'a, str>> = None;
+        line.label_set(!name.is_empty(), |name, value| {
+            if pairs.iter().any(|(own, _)| *own == name) {
+                twice = Some(name);
             } else {
-                names.push(name);
+                pairs.push((name, value));
             }
         })?;
-        if let Some(name) = twice {
-            return Err(line.error_at(start, format!("label name {name:?} is not unique")));
-        }
-        if !name.is_empty() && names.iter().any(|own| own == "__name__") {
-            return Err(line.error_at(start, "the metric name is given twice"));
+        if let Some(twice) = twice {
+            let message = if !name.is_empty() && twice == "__name__" {
+                "the metric name is given twice".to_owned()
+            } else {
+                format!("label name {twice:?} is not unique")
+            };
+            return Err(line.error_at(start, message));
         }
         end = line.at;
     } else if name.is_empty() {

@@ -6,7 +6,7 @@ use gameday_signal::{Exemplar, LabelsBuilder, Timestamp};
 
 use super::lexer::{Grammar, Line, unescape};
 use super::strict::Families;
-use super::{Entry, ParseError, SampleEntry, metric_type, read_series};
+use super::{Entry, Pairs, ParseError, SampleEntry, metric_type, read_series};
 use crate::SampleValue;
 use crate::number::parse_float;
 
@@ -15,7 +15,7 @@ const EXEMPLAR_CHARACTERS_MAX: usize = 128;
 
 pub(super) fn parse(body: &str, visit: &mut dyn FnMut(Entry<'_>)) -> Result<(), ParseError> {
     let mut families = Families::default();
-    let mut names = Vec::new();
+    let mut pairs = Vec::new();
     let mut ended = false;
     let mut count = 0;
     // A line feed ends each line; the one behind `# EOF` may be missing.
@@ -34,7 +34,7 @@ pub(super) fn parse(body: &str, visit: &mut dyn FnMut(Entry<'_>)) -> Result<(), 
             let entry = metadata(&mut line, &mut families)?;
             visit(entry);
         } else {
-            let entry = sample(&mut line, &mut families, &mut names)?;
+            let entry = sample(&mut line, &mut families, &mut pairs)?;
             visit(Entry::Sample(entry));
         }
     }
@@ -102,9 +102,9 @@ fn metadata<'a>(line: &mut Line<'a>, families: &mut Families) -> Result<Entry<'a
 fn sample<'a>(
     line: &mut Line<'a>,
     families: &mut Families,
-    names: &mut Vec<Cow<'a, str>>,
+    pairs: &mut Pairs<'a>,
 ) -> Result<SampleEntry<'a>, ParseError> {
-    let mut series = read_series(line, families.current_kind(), names)?;
+    let mut series = read_series(line, families.current_kind(), pairs)?;
     expect_blank(line, "the series")?;
     let value = number(line)?;
     let mut timestamp = None;
@@ -127,7 +127,7 @@ fn sample<'a>(
         )));
     }
     series.kind = families
-        .sample(&series, value, timestamp, exemplar.is_some())
+        .sample(pairs, value, timestamp, exemplar.is_some())
         .map_err(|message| line.error_at(0, message))?;
     Ok(SampleEntry {
         series,

@@ -1,11 +1,12 @@
 //! What OpenMetrics demands of families beyond the grammar of a line: metadata first and once, no interleaved families or groups,
 //! no clashing names, and for each type the samples, labels and values that it may have.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use gameday_signal::MetricType;
 
-use super::SeriesText;
+use super::Pairs;
 use crate::number::{format_open_metrics_float, parse_float};
 
 /// The families read so far. Sets are only asked for membership, so their order cannot reach an output.
@@ -49,10 +50,10 @@ struct Buckets {
 }
 
 /// What a sample line says, as far as the rules look at it.
-struct Facts {
-    name: String,
-    le: Option<String>,
-    quantile: Option<String>,
+struct Facts<'a> {
+    name: &'a str,
+    le: Option<&'a str>,
+    quantile: Option<&'a str>,
     /// The label that has the family's name.
     has_state: bool,
     series: u64,
@@ -134,21 +135,22 @@ impl Families {
     /// Checks a sample and gives the type of its family.
     pub(super) fn sample(
         &mut self,
-        series: &SeriesText<'_>,
+        pairs: &Pairs<'_>,
         value: f64,
         timestamp: Option<f64>,
         has_exemplar: bool,
     ) -> Result<MetricType, String> {
-        let name = metric_name(series);
+        let is_name = |(name, _): &&(Cow<'_, str>, Cow<'_, str>)| name == "__name__";
+        let name = pairs.iter().find(is_name).map_or("", |(_, name)| name);
         if !self
             .current
             .as_ref()
-            .is_some_and(|family| family.takes(&name))
+            .is_some_and(|family| family.takes(name))
         {
-            self.begin(&name, Some(MetricType::Unknown))?;
+            self.begin(name, Some(MetricType::Unknown))?;
         }
         let family = self.current();
-        let facts = Facts::new(series, name, family);
+        let facts = Facts::new(pairs, name, family);
         family.sample(&facts, value, timestamp, has_exemplar)?;
         Ok(family.kind.unwrap_or_default())
     }
@@ -193,54 +195,44 @@ impl Families {
     }
 }
 
-fn metric_name(series: &SeriesText<'_>) -> String {
-    let mut found = String::new();
-    series.for_each(|name, value| {
-        if name == "__name__" {
-            found = value.into_owned();
-        }
-    });
-    found
-}
-
-impl Facts {
-    fn new(series: &SeriesText<'_>, name: String, family: &Family) -> Self {
+impl<'a> Facts<'a> {
+    fn new(pairs: &'a Pairs<'_>, name: &'a str, family: &Family) -> Self {
         let kind = family.kind.unwrap_or_default();
         let is_plain = name == family.name;
         let is_bucket = name.strip_prefix(&family.name) == Some("_bucket");
         let mut facts = Self {
-            series: hash(&name, ""),
+            series: hash(name, ""),
             name,
             le: None,
             quantile: None,
             has_state: false,
             group: 0,
         };
-        series.for_each(|label, value| {
+        for (label, value) in pairs {
             if label == "__name__" {
-                return;
+                continue;
             }
-            let hash = hash(&label, &value);
+            let hash = hash(label, value);
             // A sum does not depend on the order of the labels.
             facts.series = facts.series.wrapping_add(hash);
             let grouped = match kind {
                 // Groups of info metrics cannot be told apart.
                 MetricType::Info => false,
                 MetricType::Summary => !(is_plain && label == "quantile"),
-                MetricType::StateSet => label != family.name,
+                MetricType::StateSet => *label != family.name,
                 MetricType::Histogram | MetricType::GaugeHistogram => !(is_bucket && label == "le"),
                 MetricType::Counter | MetricType::Gauge | MetricType::Unknown => true,
             };
             if grouped {
                 facts.group = facts.group.wrapping_add(hash);
             }
-            facts.has_state |= label == family.name;
+            facts.has_state |= *label == family.name;
             match label.as_ref() {
-                "le" => facts.le = Some(value.into_owned()),
-                "quantile" => facts.quantile = Some(value.into_owned()),
+                "le" => facts.le = Some(value),
+                "quantile" => facts.quantile = Some(value),
                 _ => {}
             }
-        });
+        }
         facts
     }
 }
@@ -254,7 +246,7 @@ impl Family {
 
     fn sample(
         &mut self,
-        facts: &Facts,
+        facts: &Facts<'_>,
         value: f64,
         timestamp: Option<f64>,
         has_exemplar: bool,
@@ -279,19 +271,19 @@ impl Family {
         Ok(())
     }
 
-    fn check_labels(&self, facts: &Facts, suffix: &str) -> Result<(), String> {
+    fn check_labels(&self, facts: &Facts<'_>, suffix: &str) -> Result<(), String> {
         let kind = self.kind.unwrap_or_default();
         if kind == MetricType::StateSet && !facts.has_state {
             return Err(format!("a stateset needs the label {:?}", self.name));
         }
         if suffix == "_bucket" {
-            let le = facts.le.as_deref().unwrap_or("NaN");
+            let le = facts.le.unwrap_or("NaN");
             if canonical(le).is_none_or(f64::is_nan) {
                 return Err(format!("invalid label le={le:?} of a bucket"));
             }
         }
         if kind == MetricType::Summary && suffix.is_empty() {
-            let quantile = facts.quantile.as_deref().unwrap_or_default();
+            let quantile = facts.quantile.unwrap_or_default();
             if !canonical(quantile).is_some_and(|phi| (0.0..=1.0).contains(&phi)) {
                 return Err(format!("invalid label quantile={quantile:?} of a summary"));
             }
@@ -300,7 +292,7 @@ impl Family {
     }
 
     /// Checks that groups stay together and time goes forward in them; false for a sample that a coarse clock made twice.
-    fn check_order(&mut self, facts: &Facts, timestamp: Option<f64>) -> Result<bool, String> {
+    fn check_order(&mut self, facts: &Facts<'_>, timestamp: Option<f64>) -> Result<bool, String> {
         let same_group = self.group == Some(facts.group);
         if self.group.is_some() && !same_group && self.groups.contains(&facts.group) {
             return Err("samples of one group must stand together".to_owned());
@@ -326,7 +318,7 @@ impl Family {
 
     fn check_buckets(
         &mut self,
-        facts: &Facts,
+        facts: &Facts<'_>,
         suffix: &str,
         value: f64,
         timestamp: Option<f64>,
@@ -345,7 +337,7 @@ impl Family {
         });
         match suffix {
             "_bucket" => {
-                let le = facts.le.as_deref().and_then(parse_float);
+                let le = facts.le.and_then(parse_float);
                 buckets.has_negative_buckets |= le.is_some_and(|bound| bound < 0.0);
                 if buckets.le.is_some() && le <= buckets.le {
                     return Err("buckets are out of order".to_owned());

@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use gameday_signal::MetricType;
 
 use super::lexer::{Grammar, Line, unescape};
-use super::{Entry, ParseError, SampleEntry, metric_type, read_series};
+use super::{Entry, Pairs, ParseError, SampleEntry, metric_type, read_series};
 use crate::SampleValue;
 use crate::number::parse_float;
 
 pub(super) fn parse(body: &str, visit: &mut dyn FnMut(Entry<'_>)) -> Result<(), ParseError> {
     let mut kind = MetricType::Unknown;
-    let mut names = Vec::new();
+    let mut pairs = Vec::new();
     for (index, text) in body.split('\n').enumerate() {
         let mut line = Line::new(text, index + 1, Grammar::Text);
         line.skip_blanks();
@@ -22,7 +22,7 @@ pub(super) fn parse(body: &str, visit: &mut dyn FnMut(Entry<'_>)) -> Result<(), 
                     visit(entry);
                 }
             }
-            Some(_) => visit(Entry::Sample(sample(&mut line, kind, &mut names)?)),
+            Some(_) => visit(Entry::Sample(sample(&mut line, kind, &mut pairs)?)),
         }
     }
     Ok(())
@@ -75,9 +75,9 @@ fn metadata<'a>(
 fn sample<'a>(
     line: &mut Line<'a>,
     kind: MetricType,
-    names: &mut Vec<Cow<'a, str>>,
+    pairs: &mut Pairs<'a>,
 ) -> Result<SampleEntry<'a>, ParseError> {
-    let series = read_series(line, kind, names)?;
+    let series = read_series(line, kind, pairs)?;
     line.skip_blanks();
     let at = line.at;
     let word = line.word();

@@ -30,7 +30,7 @@ pub(super) fn attributes(pairs: Vec<KeyValue>, limits: &Limits) -> Result<Attrib
                     limits.value_bytes_max
                 ));
             }
-            Ok((pair.key, value))
+            Ok((pair.key.into(), value))
         })
         .collect::<Result<Vec<_>, String>>()
         .map(Attributes)
@@ -55,7 +55,7 @@ fn convert(any: AnyValue, size: &mut usize) -> AttributeValue {
         None => AttributeValue::Empty,
         Some(Value::String(text)) => {
             *size += text.len();
-            AttributeValue::String(text)
+            AttributeValue::String(text.into())
         }
         Some(Value::Bool(truth)) => {
             *size += 1;
@@ -87,7 +87,10 @@ fn convert(any: AnyValue, size: &mut usize) -> AttributeValue {
                 .into_iter()
                 .map(|pair| {
                     *size += pair.key.len() + 1;
-                    (pair.key, convert(pair.value.unwrap_or_default(), size))
+                    (
+                        pair.key.into(),
+                        convert(pair.value.unwrap_or_default(), size),
+                    )
                 })
                 .collect(),
         ),
@@ -121,7 +124,7 @@ pub(super) fn to_message(value: &AttributeValue) -> AnyValue {
     AnyValue {
         value: match value {
             AttributeValue::Empty => None,
-            AttributeValue::String(text) => Some(Value::String(text.clone())),
+            AttributeValue::String(text) => Some(Value::String(text.to_string())),
             AttributeValue::Bool(truth) => Some(Value::Bool(*truth)),
             AttributeValue::Int(number) => Some(Value::Int(*number)),
             AttributeValue::Double(number) => Some(Value::Double(*number)),

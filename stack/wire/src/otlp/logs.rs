@@ -12,10 +12,10 @@ use super::attributes::{
 };
 use super::message::{LogRecordMessage, LogsData, ResourceLogs, ScopeLogs};
 use super::traces::{nanos, same};
-use super::{Decoded, Encoding, Limits, OtlpError, Refusals, decode_request};
+use super::{Decoded, Encoding, Limits, OtlpError, Refusals, decode_request, plain};
 
 /// The attribute that holds the name of an event (OpenTelemetry semantic conventions for events).
-const EVENT_NAME: &str = "event.name";
+pub(super) const EVENT_NAME: &str = "event.name";
 
 /// Reads an `ExportLogsServiceRequest`. Records over a limit are refused alone; an id of the wrong length is left out with a warning,
 /// because the line is worth more than the link. Whether a time is too old is for the store to say.
@@ -23,6 +23,20 @@ const EVENT_NAME: &str = "event.name";
 /// # Errors
 /// Where the body is no such message.
 pub fn decode_logs(
+    body: &[u8],
+    encoding: Encoding,
+    limits: &Limits,
+) -> Result<Decoded<LogRecord>, OtlpError> {
+    if encoding == Encoding::Protobuf
+        && let Some(records) = plain::records(body, limits)
+    {
+        return Ok(Refusals::default().finish(records));
+    }
+    decode_logs_message(body, encoding, limits)
+}
+
+/// The same through the message, which knows why something is refused.
+pub(super) fn decode_logs_message(
     body: &[u8],
     encoding: Encoding,
     limits: &Limits,
@@ -73,8 +87,8 @@ fn record(
     };
     let mut own = attributes(message.attributes, limits)?;
     if !message.event_name.is_empty() && own.get(EVENT_NAME).is_none() {
-        let name = AttributeValue::String(message.event_name);
-        own.0.push((EVENT_NAME.to_owned(), name));
+        let name = AttributeValue::String(message.event_name.into());
+        own.0.push((EVENT_NAME.into(), name));
     }
     if message.severity_text.len() > limits.value_bytes_max {
         return Err(format!(
@@ -155,7 +169,7 @@ fn record_message(record: &LogRecord) -> LogRecordMessage {
         .attributes
         .iter()
         .filter(|(key, _)| event_name.is_empty() || *key != EVENT_NAME)
-        .map(|(key, value)| (key.to_owned(), value.clone()))
+        .map(|(key, value)| (key.into(), value.clone()))
         .collect();
     let optional = |bytes: &[u8], is_none: bool| if is_none { Vec::new() } else { bytes.to_vec() };
     LogRecordMessage {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gameday_signal::{
-    AttributeValue, Exemplar, Labels, LabelsBuilder, MetricMetadata, MetricType, Timestamp,
-    stale_nan,
+    AttributeValue, Exemplar, Labels, LabelsBuilder, MetricMetadata, MetricType, SmolStr,
+    Timestamp, stale_nan,
 };
 use prost::Message;
 
@@ -179,7 +179,7 @@ struct Target {
 }
 
 impl Target {
-    fn new(attributes: &[(String, AttributeValue)], options: &MetricOptions) -> Self {
+    fn new(attributes: &[(SmolStr, AttributeValue)], options: &MetricOptions) -> Self {
         let find = |name: &str| {
             attributes
                 .iter()
@@ -195,12 +195,12 @@ impl Target {
             .iter()
             .filter(|(key, _)| {
                 if options.promote_all_resource_attributes {
-                    !options.ignore_resource_attributes.contains(key)
+                    !options.ignore_resource_attributes.contains(key.as_str())
                 } else {
-                    options.promote_resource_attributes.contains(key)
+                    options.promote_resource_attributes.contains(key.as_str())
                 }
             })
-            .map(|(key, value)| (key.clone(), value.to_string()))
+            .map(|(key, value)| (key.to_string(), value.to_string()))
             .collect();
         let is_identifying = |key: &str| {
             matches!(
@@ -211,7 +211,7 @@ impl Target {
         let others: Vec<(String, String)> = attributes
             .iter()
             .filter(|(key, _)| options.keep_identifying_resource_attributes || !is_identifying(key))
-            .map(|(key, value)| (key.clone(), value.to_string()))
+            .map(|(key, value)| (key.to_string(), value.to_string()))
             .collect();
         let has_info = attributes.iter().any(|(key, _)| !is_identifying(key))
             && (job.is_some() || instance.is_some());
@@ -399,7 +399,7 @@ impl Mapper<'_> {
         let mut pairs: Vec<(String, String)> = own
             .0
             .into_iter()
-            .map(|(key, value)| (key, value.to_string()))
+            .map(|(key, value)| (key.to_string(), value.to_string()))
             .collect();
         pairs.extend(self.scope_labels.iter().cloned());
         let mut labels = sanitised(&pairs, self.options.translation);
@@ -602,7 +602,7 @@ impl Mapper<'_> {
                 let pairs: Vec<(String, String)> = own
                     .0
                     .into_iter()
-                    .map(|(key, value)| (key, value.to_string()))
+                    .map(|(key, value)| (key.to_string(), value.to_string()))
                     .collect();
                 let mut labels = sanitised(&pairs, self.options.translation);
                 labels.set("trace_id", &hex(&message.trace_id));

@@ -5,12 +5,14 @@
 
 mod attributes;
 mod exponential;
+mod fields;
 mod json;
 mod logs;
 pub(crate) mod message;
 mod metric_message;
 mod metrics;
 mod naming;
+mod plain;
 mod salvage;
 mod traces;
 

@@ -1,7 +1,6 @@
 //! Spans.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use gameday_signal::{
     Resource, Scope, Span, SpanEvent, SpanId, SpanKind, SpanLink, SpanStatus, Timestamp, TraceId,
@@ -15,7 +14,7 @@ use super::message::{
     EventMessage, LinkMessage, ResourceSpans, ScopeSpans, SpanMessage, SpanStatusMessage,
     TracesData,
 };
-use super::{Decoded, Encoding, Limits, OtlpError, Refusals, decode_request};
+use super::{Decoded, Encoding, Limits, OtlpError, Refusals, decode_request, plain};
 
 /// Reads an `ExportTraceServiceRequest`. Spans with ids of the wrong length or all zeros, times outside of the window around `now`, or
 /// over a limit are refused alone.
@@ -23,6 +22,21 @@ use super::{Decoded, Encoding, Limits, OtlpError, Refusals, decode_request};
 /// # Errors
 /// Where the body is no such message.
 pub fn decode_traces(
+    body: &[u8],
+    encoding: Encoding,
+    limits: &Limits,
+    now: Timestamp,
+) -> Result<Decoded<Span>, OtlpError> {
+    if encoding == Encoding::Protobuf
+        && let Some(spans) = plain::spans(body, limits, now)
+    {
+        return Ok(Refusals::default().finish(spans));
+    }
+    decode_traces_message(body, encoding, limits, now)
+}
+
+/// The same through the message, which knows why something is refused.
+pub(super) fn decode_traces_message(
     body: &[u8],
     encoding: Encoding,
     limits: &Limits,
@@ -94,9 +108,13 @@ impl Converter<'_> {
             SpanId::from_bytes(&message.parent_span_id)
                 .map_err(|error| name(format!("parent span id: {error}")))?
         };
-        let (start, end) = self
-            .times(message.start_time_unix_nano, message.end_time_unix_nano)
-            .map_err(name)?;
+        let (start, end) = times(
+            message.start_time_unix_nano,
+            message.end_time_unix_nano,
+            self.limits,
+            self.now,
+        )
+        .map_err(name)?;
         if message.events.len().max(message.links.len()) > self.limits.span_parts_max {
             return Err(name(format!(
                 "{} events and {} links, the limit is {} each",
@@ -130,49 +148,18 @@ impl Converter<'_> {
             parent_span_id,
             trace_state: message.trace_state,
             flags: message.flags,
-            kind: match message.kind {
-                1 => SpanKind::Internal,
-                2 => SpanKind::Server,
-                3 => SpanKind::Client,
-                4 => SpanKind::Producer,
-                5 => SpanKind::Consumer,
-                _ => SpanKind::Unspecified,
-            },
+            kind: kind_of(message.kind),
             name: message.name,
             start,
             end,
             attributes: own,
             events,
             links,
-            status: match status.code {
-                1 => SpanStatus::Ok,
-                2 => SpanStatus::Error,
-                _ => SpanStatus::Unset,
-            },
+            status: status_of(status.code),
             status_message: status.message,
             resource: Arc::clone(self.resource),
             scope: Arc::clone(self.scope),
         })
-    }
-
-    fn times(&self, start: u64, end: u64) -> Result<(Timestamp, Timestamp), String> {
-        let limit = |ahead: Duration| (self.now + ahead).as_nanos();
-        let oldest = (self.now - self.limits.span_age_max).as_nanos();
-        let newest = limit(self.limits.span_ahead_max);
-        let start_nanos = i64::try_from(start).unwrap_or(i64::MAX);
-        // A span that has not ended, or before it began, has no duration.
-        let end_nanos = i64::try_from(end).unwrap_or(i64::MAX).max(start_nanos);
-        let (start, end) = (
-            Timestamp::from_nanos(start_nanos),
-            Timestamp::from_nanos(end_nanos),
-        );
-        if start_nanos < oldest {
-            return Err(format!("start time {start} is too old"));
-        }
-        if start_nanos > newest || end_nanos > newest {
-            return Err(format!("end time {end} is too far in the future"));
-        }
-        Ok((start, end))
     }
 
     fn event(&self, message: EventMessage) -> Result<SpanEvent, String> {
@@ -201,6 +188,52 @@ impl Converter<'_> {
             trace_state: message.trace_state,
             attributes: attributes(message.attributes, self.limits)?,
         })
+    }
+}
+
+/// When a span began and ended; an error says which time is outside of the window around `now`.
+pub(super) fn times(
+    start: u64,
+    end: u64,
+    limits: &Limits,
+    now: Timestamp,
+) -> Result<(Timestamp, Timestamp), String> {
+    let oldest = (now - limits.span_age_max).as_nanos();
+    let newest = (now + limits.span_ahead_max).as_nanos();
+    let start_nanos = i64::try_from(start).unwrap_or(i64::MAX);
+    // A span that has not ended, or before it began, has no duration.
+    let end_nanos = i64::try_from(end).unwrap_or(i64::MAX).max(start_nanos);
+    let (start, end) = (
+        Timestamp::from_nanos(start_nanos),
+        Timestamp::from_nanos(end_nanos),
+    );
+    if start_nanos < oldest {
+        return Err(format!("start time {start} is too old"));
+    }
+    if start_nanos > newest || end_nanos > newest {
+        return Err(format!("end time {end} is too far in the future"));
+    }
+    Ok((start, end))
+}
+
+/// The kind that a number of `SpanKind` stands for.
+pub(super) fn kind_of(number: i32) -> SpanKind {
+    match number {
+        1 => SpanKind::Internal,
+        2 => SpanKind::Server,
+        3 => SpanKind::Client,
+        4 => SpanKind::Producer,
+        5 => SpanKind::Consumer,
+        _ => SpanKind::Unspecified,
+    }
+}
+
+/// The status that a number of `Status.StatusCode` stands for.
+pub(super) fn status_of(number: i32) -> SpanStatus {
+    match number {
+        1 => SpanStatus::Ok,
+        2 => SpanStatus::Error,
+        _ => SpanStatus::Unset,
     }
 }
 
