@@ -48,7 +48,7 @@ fn write_number(packed: &mut String, mut number: usize) {
 }
 
 /// The number that [`write_number`] wrote at the start of `packed`, and what follows it.
-#[inline]
+#[inline(always)]
 fn read_number(packed: &str) -> (usize, &str) {
     match packed.as_bytes().first() {
         // Nearly all names and values are shorter than 64 bytes.
@@ -82,7 +82,7 @@ struct Pairs<'a> {
 }
 
 impl<'a> Pairs<'a> {
-    #[inline]
+    #[inline(always)]
     fn part(&mut self) -> &'a str {
         let (length, rest) = read_number(self.rest);
         let (part, rest) = rest.split_at(length);
@@ -94,7 +94,7 @@ impl<'a> Pairs<'a> {
 impl<'a> Iterator for Pairs<'a> {
     type Item = (&'a str, &'a str);
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
         Some((self.part(), self.part()))
@@ -157,7 +157,7 @@ impl Labels {
         self.len() == 0
     }
 
-    #[inline]
+    #[inline(always)]
     fn pairs(&self) -> Pairs<'_> {
         let (left, rest) = read_number(&self.0[FINGERPRINT_CHARACTERS..]);
         Pairs { left, rest }

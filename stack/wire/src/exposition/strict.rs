@@ -12,8 +12,8 @@ use crate::number::{format_open_metrics_float, parse_float};
 /// The families read so far. Sets are only asked for membership, so their order cannot reach an output.
 #[derive(Default)]
 pub(super) struct Families {
-    /// Every name that a sample of a finished family can have.
-    names: HashSet<String>,
+    /// Every name that a sample of a finished family can have, as a hash.
+    names: HashSet<u64>,
     current: Option<Family>,
 }
 
@@ -168,11 +168,10 @@ impl Families {
             .filter(|suffix| !suffix.is_empty())
             .chain(&[""])
         {
-            let full = format!("{name}{suffix}");
-            if self.names.contains(&full) {
+            if !self.names.insert(hash(name.bytes().chain(suffix.bytes()))) {
+                let full = format!("{name}{suffix}");
                 return Err(format!("clashing name: {full:?}"));
             }
-            self.names.insert(full);
         }
         let unit = family.unit.as_deref().unwrap_or_default();
         if unit.is_empty() {
@@ -201,7 +200,7 @@ impl<'a> Facts<'a> {
         let is_plain = name == family.name;
         let is_bucket = name.strip_prefix(&family.name) == Some("_bucket");
         let mut facts = Self {
-            series: hash(name, ""),
+            series: hash(name.bytes()),
             name,
             le: None,
             quantile: None,
@@ -212,7 +211,7 @@ impl<'a> Facts<'a> {
             if label == "__name__" {
                 continue;
             }
-            let hash = hash(label, value);
+            let hash = hash(label.bytes().chain([0xff]).chain(value.bytes()));
             // A sum does not depend on the order of the labels.
             facts.series = facts.series.wrapping_add(hash);
             let grouped = match kind {
@@ -409,16 +408,12 @@ fn canonical(text: &str) -> Option<f64> {
     (value != f64::INFINITY || text == format_open_metrics_float(value)).then_some(value)
 }
 
-/// FNV-1a, 64 bits, of a name and a value (http://www.isthe.com/chongo/tech/comp/fnv/), with the finaliser of MurmurHash3 behind it:
+/// FNV-1a, 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/), with the finaliser of MurmurHash3 behind it:
 /// sums of bare FNV hashes of texts that differ in their last byte are often the same.
-fn hash(name: &str, value: &str) -> u64 {
-    let mut hash: u64 = name
-        .bytes()
-        .chain([0xff])
-        .chain(value.bytes())
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
+    let mut hash: u64 = bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
     for multiplier in [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53] {
         hash = (hash ^ (hash >> 33)).wrapping_mul(multiplier);
     }
