@@ -127,7 +127,7 @@ impl HttpClient {
             .map_err(|failure| error(failure.kind(), failure.to_string()))?;
         let answered = self.clock.timeout(limit, async {
             let (response, lane) = self
-                .exchange(request.map(Full::new))
+                .exchange(&uri, request.map(Full::new))
                 .await
                 .map_err(|failure| error(failure.kind(), failure.to_string()))?;
             let (head, body) = response.into_parts();
@@ -148,29 +148,32 @@ impl HttpClient {
     /// Sends a request over a connection that waits, or over a new one; gives the beginning of the answer and its connection.
     async fn exchange(
         &self,
+        uri: &Uri,
         mut request: Request<Full<Bytes>>,
     ) -> Result<(Response<Incoming>, Lane), DialError> {
-        let uri = request.uri().clone();
         if !request.headers().contains_key(header::HOST) {
             request
                 .headers_mut()
-                .insert(header::HOST, host_header(&uri)?);
+                .insert(header::HOST, host_header(uri)?);
         }
-        let path = uri.path_and_query().cloned();
-        let path = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
         loop {
-            let waiting = self.pool.take(&uri, self.way.env.now());
+            let waiting = self.pool.take(uri, self.way.env.now());
             let is_new = waiting.is_none();
             let mut lane = match waiting {
                 Some(lane) => lane,
                 // Boxed, because it is seldom and three times as large as all the rest.
-                None => Box::pin(self.way.open(&uri)).await?,
+                None => Box::pin(self.way.open(uri)).await?,
             };
             // The other end may have closed it since.
             if lane.sender.ready().await.is_err() && !is_new {
                 continue;
             }
-            *request.uri_mut() = if lane.is_proxied { &uri } else { &path }.clone();
+            *request.uri_mut() = if lane.is_proxied {
+                uri.clone()
+            } else {
+                let path = uri.path_and_query().cloned();
+                path.unwrap_or(PathAndQuery::from_static("/")).into()
+            };
             match lane.sender.try_send_request(request).await {
                 Ok(response) => return Ok((response, lane)),
                 Err(mut failed) => match failed.take_message() {

@@ -28,6 +28,20 @@ pub enum SpanKind {
     Consumer,
 }
 
+impl SpanKind {
+    /// The kind that a number of OTLP's `SpanKind` stands for, in which order they are declared here.
+    pub const fn from_number(number: i32) -> Self {
+        match number {
+            1 => Self::Internal,
+            2 => Self::Server,
+            3 => Self::Client,
+            4 => Self::Producer,
+            5 => Self::Consumer,
+            _ => Self::Unspecified,
+        }
+    }
+}
+
 /// How a span ended.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -41,6 +55,17 @@ pub enum SpanStatus {
     Ok,
     /// Failed.
     Error,
+}
+
+impl SpanStatus {
+    /// The status that a number of OTLP's `Status.StatusCode` stands for, in which order they are declared here.
+    pub const fn from_number(number: i32) -> Self {
+        match number {
+            1 => Self::Ok,
+            2 => Self::Error,
+            _ => Self::Unset,
+        }
+    }
 }
 
 /// Something that happened during a span.

@@ -218,6 +218,17 @@ impl Limits {
         report.dropped_attributes += attributes.0.len().saturating_sub(self.max_attributes) as u64;
         attributes.0.truncate(self.max_attributes);
         for (key, value) in &mut attributes.0 {
+            let longest = match value {
+                AttributeValue::String(text) => key.len().max(text.len()),
+                AttributeValue::Bool(_) | AttributeValue::Int(_) | AttributeValue::Double(_) => {
+                    key.len()
+                }
+                _ => usize::MAX,
+            };
+            // Nearly all of them are short texts and numbers.
+            if longest <= self.max_attribute_bytes {
+                continue;
+            }
             self.clip_small(key, report);
             self.clip_value(value, self.max_depth, report);
         }

@@ -52,45 +52,59 @@ pub(crate) fn detect_level(
     metadata: &mut Metadata,
     line: &str,
 ) -> Option<Cow<'static, str>> {
-    let detected = metadata
-        .iter()
-        .enumerate()
-        .find(|(_, (name, _))| *name == DETECTED_LEVEL)
-        .map(|(index, (_, value))| (index, known_level(value)));
-    if let Some((index, known)) = detected {
-        if let Some(known) = known {
+    let told = Told::by(metadata);
+    if let Some((index, value)) = told.detected {
+        if let Some(known) = known_level(value) {
             metadata.set_value(index, known);
         }
         return None;
     }
-    if let Some(said) = of_labels.or_else(|| first_field(metadata)) {
+    if let Some(said) = of_labels.or(told.field.map(|(_, value)| value)) {
         let level = known_level(said).map_or_else(|| Cow::Owned(said.to_owned()), Cow::Borrowed);
         return (!level.is_empty()).then_some(level);
     }
-    let number = metadata.iter().find(|(name, _)| *name == SEVERITY_NUMBER);
-    Some(Cow::Borrowed(match number {
-        Some((_, number)) => of_severity_number(number),
+    Some(Cow::Borrowed(match told.severity_number {
+        Some(number) => of_severity_number(number),
         None => of_line(line),
     }))
+}
+
+/// What a line's metadata tells about its level.
+#[derive(Default)]
+struct Told<'a> {
+    /// `detected_level` itself, and where it stands.
+    detected: Option<(usize, &'a str)>,
+    /// The first of [`FIELDS`] that is there, and its rank.
+    field: Option<(usize, &'a str)>,
+    severity_number: Option<&'a str>,
+}
+
+impl<'a> Told<'a> {
+    /// Of a name that stands there twice the first counts.
+    fn by(metadata: &'a Metadata) -> Self {
+        let mut told = Self::default();
+        for (index, (name, value)) in metadata.iter().enumerate() {
+            // All of them begin so, and most other names do not.
+            if !matches!(name.as_bytes(), [b'd' | b'l' | b'L' | b's' | b'S', ..]) {
+                continue;
+            }
+            if name == DETECTED_LEVEL {
+                told.detected.get_or_insert((index, value));
+            } else if name == SEVERITY_NUMBER {
+                told.severity_number.get_or_insert(value);
+            } else if let Some(rank) = FIELDS.iter().position(|field| *field == name)
+                && told.field.is_none_or(|(before, _)| rank < before)
+            {
+                told.field = Some((rank, value));
+            }
+        }
+        told
+    }
 }
 
 /// The level that a stream's labels say its lines have.
 pub(crate) fn level_of_labels(labels: &Labels) -> Option<&str> {
     FIELDS.iter().find_map(|field| labels.get(field))
-}
-
-/// What the first of [`FIELDS`] says that the metadata has.
-fn first_field(metadata: &Metadata) -> Option<&str> {
-    metadata
-        .iter()
-        // All of them begin so, and most other names do not.
-        .filter(|(name, _)| matches!(name.as_bytes(), [b'l' | b'L' | b's' | b'S', ..]))
-        .filter_map(|(name, value)| {
-            let rank = FIELDS.iter().position(|field| *field == name)?;
-            Some((rank, value))
-        })
-        .min_by_key(|(rank, _)| *rank)
-        .map(|(_, value)| value)
 }
 
 /// The standard name of a level, whatever its case or abbreviation.

@@ -169,14 +169,10 @@ fn read_span(
     let trace_state = read_text(reader, texts);
     let flags = reader.varint() as u32;
     let name = read_text(reader, texts);
-    let kind = kind_of(reader.byte());
+    let kind = SpanKind::from_number(i32::from(reader.byte()));
     let start = reader.signed();
     let end = start.wrapping_add(reader.signed());
-    let status = match reader.byte() {
-        1 => SpanStatus::Ok,
-        2 => SpanStatus::Error,
-        _ => SpanStatus::Unset,
-    };
+    let status = SpanStatus::from_number(i32::from(reader.byte()));
     let status_message = read_text(reader, texts);
     let attributes = reader.attributes(texts);
     let events = (0..reader.count())
@@ -212,15 +208,4 @@ fn read_span(
         resource,
         scope,
     })
-}
-
-fn kind_of(number: u8) -> SpanKind {
-    match number {
-        1 => SpanKind::Internal,
-        2 => SpanKind::Server,
-        3 => SpanKind::Client,
-        4 => SpanKind::Producer,
-        5 => SpanKind::Consumer,
-        _ => SpanKind::Unspecified,
-    }
 }

@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use gameday_signal::{
     AttributeValue, Attributes, LogRecord, Resource, Scope, SmolStr, Span, SpanEvent, SpanId,
-    SpanLink, Timestamp, TraceId,
+    SpanKind, SpanLink, SpanStatus, Timestamp, TraceId,
 };
 
 use super::Limits;
 use super::fields::{Field, Fields};
 use super::logs::EVENT_NAME;
-use super::traces::{kind_of, status_of, times};
+use super::traces::times;
 
 /// Values in values, beyond which the long way counts.
 const DEPTH_MAX: usize = 16;
@@ -123,14 +123,14 @@ impl Reader<'_> {
             parent_span_id: SpanId::NONE,
             trace_state: String::new(),
             flags: 0,
-            kind: kind_of(0),
+            kind: SpanKind::Unspecified,
             name: String::new(),
             start: Timestamp::EPOCH,
             end: Timestamp::EPOCH,
             attributes: Attributes::default(),
             events: Vec::new(),
             links: Vec::new(),
-            status: status_of(0),
+            status: SpanStatus::Unset,
             status_message: String::new(),
             resource: Arc::clone(resource),
             scope: Arc::clone(scope),
@@ -145,7 +145,7 @@ impl Reader<'_> {
                 (4, Field::Bytes(id)) => span.parent_span_id = SpanId::from_bytes(id).ok()?,
                 (5, Field::Bytes(name)) => span.name = text(name)?,
                 // Protobuf's int32 are the lower bits of what is written.
-                (6, Field::Varint(kind)) => span.kind = kind_of(kind as i32),
+                (6, Field::Varint(kind)) => span.kind = SpanKind::from_number(kind as i32),
                 (7, Field::Fixed64(nanos)) => start = nanos,
                 (8, Field::Fixed64(nanos)) => end = nanos,
                 (9, Field::Bytes(pair)) => self.push(&mut span.attributes, pair)?,
@@ -361,7 +361,7 @@ fn status(bytes: &[u8], span: &mut Span) -> Option<()> {
     for field in Fields(bytes) {
         match field? {
             (2, Field::Bytes(message)) => span.status_message = text(message)?,
-            (3, Field::Varint(code)) => span.status = status_of(code as i32),
+            (3, Field::Varint(code)) => span.status = SpanStatus::from_number(code as i32),
             (2 | 3, _) => return None,
             _ => {}
         }
@@ -479,14 +479,14 @@ mod tests {
             parent_span_id: SpanId::NONE,
             trace_state: String::new(),
             flags: 0,
-            kind: kind_of(2),
+            kind: SpanKind::Server,
             name: "GET /".to_owned(),
             start: NOW,
             end: NOW,
             attributes: Attributes::default(),
             events: Vec::new(),
             links: Vec::new(),
-            status: status_of(0),
+            status: SpanStatus::Unset,
             status_message: String::new(),
             resource: Arc::default(),
             scope: Arc::default(),
@@ -507,7 +507,7 @@ mod tests {
             trace_state: "w3c=2".to_owned(),
             attributes: attributes(1),
         });
-        full.status = status_of(2);
+        full.status = SpanStatus::Error;
         full.status_message = "timed out".to_owned();
         (full.resource, full.scope) = (resource, scope);
         bare.span_id = SpanId([4; 8]);

@@ -148,14 +148,14 @@ impl Converter<'_> {
             parent_span_id,
             trace_state: message.trace_state,
             flags: message.flags,
-            kind: kind_of(message.kind),
+            kind: SpanKind::from_number(message.kind),
             name: message.name,
             start,
             end,
             attributes: own,
             events,
             links,
-            status: status_of(status.code),
+            status: SpanStatus::from_number(status.code),
             status_message: status.message,
             resource: Arc::clone(self.resource),
             scope: Arc::clone(self.scope),
@@ -214,27 +214,6 @@ pub(super) fn times(
         return Err(format!("end time {end} is too far in the future"));
     }
     Ok((start, end))
-}
-
-/// The kind that a number of `SpanKind` stands for.
-pub(super) fn kind_of(number: i32) -> SpanKind {
-    match number {
-        1 => SpanKind::Internal,
-        2 => SpanKind::Server,
-        3 => SpanKind::Client,
-        4 => SpanKind::Producer,
-        5 => SpanKind::Consumer,
-        _ => SpanKind::Unspecified,
-    }
-}
-
-/// The status that a number of `Status.StatusCode` stands for.
-pub(super) fn status_of(number: i32) -> SpanStatus {
-    match number {
-        1 => SpanStatus::Ok,
-        2 => SpanStatus::Error,
-        _ => SpanStatus::Unset,
-    }
 }
 
 /// An id of the right length that is not all zeros.
