@@ -3,7 +3,6 @@
 mod batch;
 mod codec;
 mod dictionary;
-mod hash;
 mod segment;
 mod trace_table;
 
@@ -11,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gameday_disk::DiskError;
-use gameday_signal::{Resource, Scope, Span, Timestamp, TraceId};
+use gameday_signal::{FixedMap, Resource, Scope, Span, Timestamp, TraceId};
 
 use crate::disk::{DiskConfig, DiskLog, ReplayReport, last_end};
 use crate::limits::{AppendReport, Limits, Refusal};
@@ -19,7 +18,6 @@ use crate::trace::Trace;
 
 pub(crate) use codec::{Packed, Reader};
 pub(crate) use dictionary::Symbol;
-pub(crate) use hash::FixedMap;
 pub(crate) use segment::Segment;
 use trace_table::TraceTable;
 pub(crate) use trace_table::{RowId, TraceEntry};

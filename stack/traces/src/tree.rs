@@ -1,9 +1,8 @@
 //! Who is whose parent in a stored trace.
 
-use gameday_signal::{SpanId, SpanKind};
+use gameday_signal::{FixedMap, SpanId, SpanKind};
 
 use crate::members::Members;
-use crate::store::FixedMap;
 use crate::traceql::ast::Relation;
 
 /// The tree of a trace's spans, numbered by their place in time. Spans whose parent has not come are roots of their own trees, and

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use gameday_signal::{Exemplar, Labels, Sample, Timestamp, stale_nan};
+use gameday_signal::{Exemplar, FixedMap, Labels, Sample, Timestamp, stale_nan};
 
 use super::MetricPoint;
-use crate::store::FixedMap;
 
 /// What all metrics of a generator have in common.
 #[derive(Clone, Copy, Debug)]

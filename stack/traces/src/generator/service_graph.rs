@@ -6,11 +6,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use gameday_signal::{LabelsBuilder, Span, SpanId, SpanKind, SpanStatus, Timestamp, TraceId};
+use gameday_signal::{
+    FixedMap, LabelsBuilder, Span, SpanId, SpanKind, SpanStatus, Timestamp, TraceId,
+};
 
 use super::registry::{Family, Limits, Metric};
 use super::{MetricDescription, MetricPoint, exemplar_at, label_name, push_key};
-use crate::store::FixedMap;
 
 /// What the metrics are, in the order of the family.
 pub(crate) const DESCRIPTIONS: [MetricDescription; 4] = [

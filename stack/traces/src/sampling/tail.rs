@@ -3,11 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use gameday_signal::{Labels, Span, Timestamp, TraceId};
+use gameday_signal::{FixedMap, Labels, Span, Timestamp, TraceId};
 
 use super::policy::{Policy, RateState, Verdict};
 use crate::generator::span_bytes;
-use crate::store::FixedMap;
 
 /// How traces are decided upon.
 #[derive(Clone, Debug)]

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use gameday_signal::{SpanKind, SpanStatus, Timestamp};
+use gameday_signal::{FixedMap, SpanKind, SpanStatus, Timestamp};
 
 use super::bind::NO_ROOT;
 use super::metrics::{Scan, Series};
 use super::spanset::Bindings;
-use crate::store::{FixedMap, Packed, Segment, Symbol, TraceStore};
+use crate::store::{Packed, Segment, Symbol, TraceStore};
 use crate::traceql::ast::{Field, Pipeline};
 use crate::traceql::value::Value;
 use crate::traceql::{kind_name, status_name};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gameday_signal::{AttributeValue, Labels, Timestamp, TraceId};
+use gameday_signal::{AttributeValue, FixedMap, Labels, Timestamp, TraceId};
 
 use super::bind::Row;
 use super::compare;
@@ -13,7 +13,7 @@ use super::response::{
 };
 use super::second_stage::{apply_math, apply_scalar, apply_second_stage};
 use super::spanset::{Bindings, hex};
-use crate::store::{FixedMap, RowId, TraceStore};
+use crate::store::{RowId, TraceStore};
 use crate::traceql::TraceQuery;
 use crate::traceql::ast::{Attribute, Body, Metrics, MetricsAggregate, MetricsFunction, Pipeline};
 use crate::traceql::value::Value;

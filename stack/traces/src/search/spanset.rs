@@ -1,10 +1,10 @@
 //! One trace on its way through a pipeline.
 
-use gameday_signal::{SpanId, TraceId};
+use gameday_signal::{FixedMap, SpanId, TraceId};
 
 use super::bind::{Bound, Row};
 use crate::members::Members;
-use crate::store::{FixedMap, RowId, Segment, TraceEntry, TraceStore};
+use crate::store::{RowId, Segment, TraceEntry, TraceStore};
 use crate::traceql::as_float;
 use crate::traceql::ast::{
     Aggregate, AggregateFunction, Attribute, Field, Mode, Pipeline, Relation, Scalar, ScalarFilter,

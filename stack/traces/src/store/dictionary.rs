@@ -1,6 +1,6 @@
 //! The texts of a segment, each once.
 
-use super::hash::hash_bytes;
+use gameday_signal::hash_bytes;
 
 /// A text of a [`Dictionary`], by its number.
 pub(crate) type Symbol = u32;

@@ -8,13 +8,12 @@ use std::sync::Arc;
 
 use gameday_disk::codec::{put_signed, put_unsigned};
 use gameday_signal::{
-    AttributeValue, Attributes, Resource, Scope, Span, SpanEvent, SpanId, SpanKind, SpanLink,
-    SpanStatus, Timestamp, TraceId,
+    AttributeValue, Attributes, FixedMap, Resource, Scope, Span, SpanEvent, SpanId, SpanKind,
+    SpanLink, SpanStatus, Timestamp, TraceId,
 };
 
 use super::codec::{Packed, Reader, write_attributes};
 use super::dictionary::{Dictionary, Symbol};
-use super::hash::FixedMap;
 
 /// Rows of a segment, so that a row number is 16 bits.
 pub(crate) const MAX_ROWS: usize = 1 << 16;

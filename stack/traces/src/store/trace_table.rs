@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gameday_signal::{SpanId, SpanKind, Timestamp, TraceId};
-
-use super::hash::{FixedMap, FixedSet};
+use gameday_signal::{FixedMap, FixedSet, SpanId, SpanKind, Timestamp, TraceId};
 
 /// A trace with more rows than this finds duplicates by a set instead of a scan.
 const SCANNED_ROWS: usize = 32;

@@ -1,19 +1,20 @@
-//! The hash of the store's own tables: the same on every run, so that nothing depends on the process.
+//! A hash that is the same on every run, for tables that are looked up by the million and never shown: nothing depends on the process,
+//! and it costs a fraction of SipHash.
 
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// A hash map that hashes alike on every run. It is looked up, never iterated.
-pub(crate) type FixedMap<K, V> = std::collections::HashMap<K, V, BuildHasherDefault<Mix>>;
+pub type FixedMap<K, V> = std::collections::HashMap<K, V, BuildHasherDefault<Mix>>;
 
 /// A hash set that hashes alike on every run. It is looked up, never iterated.
-pub(crate) type FixedSet<K> = std::collections::HashSet<K, BuildHasherDefault<Mix>>;
+pub type FixedSet<K> = std::collections::HashSet<K, BuildHasherDefault<Mix>>;
 
 /// Odd multiplier from Knuth's multiplicative hashing, 2^64 divided by the golden ratio.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Hashes eight bytes at a time by multiply and fold.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Mix(u64);
+pub struct Mix(u64);
 
 impl Mix {
     fn add(&mut self, word: u64) {
@@ -73,7 +74,7 @@ impl Hasher for Mix {
 }
 
 /// The hash of a run of bytes.
-pub(crate) fn hash_bytes(bytes: &[u8]) -> u64 {
+pub fn hash_bytes(bytes: &[u8]) -> u64 {
     let mut mix = Mix::default();
     mix.write(bytes);
     mix.finish()
