@@ -2,8 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,35 +10,22 @@ use gameday_signal::Timestamp;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-/// The clock of one simulation: a fixed epoch plus the time that the runtime's clock has counted since.
+use crate::timer::{FAR, Timers, Wait};
+
+/// The clock of one simulation: a fixed epoch plus the time that has passed since.
 ///
-/// In virtual time the runtime's clock is paused and jumps; in real time it runs. The line of code is the same.
-///
-/// Outside the runtime (between two runs of a simulation) virtual time rests where it was left.
+/// Virtual time passes only while nothing can run, from timer to timer; in real time it is the runtime's. Outside the runtime
+/// (between two runs of a simulation) virtual time rests where it was left.
 #[derive(Clone, Debug)]
 pub struct Clock {
     epoch: Timestamp,
-    start: Instant,
-    /// In virtual time, how much of it has passed.
-    passed: Option<Arc<Passed>>,
+    time: Time,
 }
 
-/// How much virtual time has passed. It only passes while nothing runs, so it is asked of the runtime once after each of its jumps;
-/// who wants to know the time, twenty times in a request, reads it here.
-#[derive(Debug, Default)]
-pub(crate) struct Passed {
-    start: OnceLock<Instant>,
-    nanos: AtomicU64,
-}
-
-impl Passed {
-    /// The runtime's clock may have jumped. Must be called inside the runtime.
-    pub(crate) fn look(&self) {
-        if let Some(start) = self.start.get() {
-            let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            self.nanos.store(nanos, Ordering::Relaxed);
-        }
-    }
+#[derive(Clone, Debug)]
+enum Time {
+    Virtual(Arc<Timers>),
+    Real { start: Instant },
 }
 
 /// The time was up before the future was ready.
@@ -48,24 +34,34 @@ impl Passed {
 pub struct Elapsed(pub Duration);
 
 impl Clock {
-    /// A clock that shows `epoch` now; in virtual time somebody looks how much of it has passed whenever the runtime has rested. Must
-    /// be called inside the runtime.
-    pub(crate) fn starting_at(epoch: Timestamp, passed: Option<Arc<Passed>>) -> Self {
-        let start = passed.as_ref().map_or_else(Instant::now, |passed| {
-            *passed.start.get_or_init(Instant::now)
-        });
+    /// A clock of virtual time that shows `epoch` while none has passed.
+    pub(crate) fn with_timers(epoch: Timestamp, timers: Arc<Timers>) -> Self {
         Self {
             epoch,
-            start,
-            passed,
+            time: Time::Virtual(timers),
+        }
+    }
+
+    /// A clock of real time that shows the wall clock's time now.
+    pub(crate) fn real() -> Self {
+        Self {
+            epoch: wall_now(),
+            time: Time::Real {
+                start: Instant::now(),
+            },
         }
     }
 
     /// The time.
     pub fn now(&self) -> Timestamp {
-        match &self.passed {
-            Some(passed) => self.epoch + Duration::from_nanos(passed.nanos.load(Ordering::Relaxed)),
-            None => self.epoch + self.start.elapsed(),
+        self.epoch + self.passed()
+    }
+
+    /// The time that has passed since the epoch.
+    fn passed(&self) -> Duration {
+        match &self.time {
+            Time::Virtual(timers) => timers.passed(),
+            Time::Real { start } => start.elapsed(),
         }
     }
 
@@ -74,21 +70,63 @@ impl Clock {
         self.epoch
     }
 
-    /// Waits; timers are rounded up to a millisecond.
-    pub async fn sleep(&self, duration: Duration) {
-        tokio::time::sleep(duration).await;
+    /// Waits; timers are rounded up to a millisecond. In real time it must be called inside the runtime.
+    pub fn sleep(&self, duration: Duration) -> Sleep {
+        self.sleep_passed(self.passed().saturating_add(duration))
     }
 
     /// Waits until the clock shows `deadline`; returns at once where it has passed.
-    pub async fn sleep_until(&self, deadline: Timestamp) {
-        tokio::time::sleep_until(self.start + deadline.since(self.epoch)).await;
+    pub fn sleep_until(&self, deadline: Timestamp) -> Sleep {
+        self.sleep_passed(deadline.since(self.epoch))
     }
 
-    /// Waits for `future`, at most for `limit`, which counts from now. Must be called inside the runtime.
+    /// Waits until so much time has passed since the epoch.
+    fn sleep_passed(&self, passed: Duration) -> Sleep {
+        Sleep(match &self.time {
+            Time::Virtual(timers) => Kind::Virtual(timers.until(passed)),
+            Time::Real { start } => {
+                Kind::Real(Box::pin(tokio::time::sleep_until(*start + passed.min(FAR))))
+            }
+        })
+    }
+
+    /// Waits for `future`, at most for `limit`, which counts from now. In real time it must be called inside the runtime.
     pub fn timeout<F: Future>(&self, limit: Duration, future: F) -> Timeout<F> {
         Timeout {
-            inner: tokio::time::timeout(limit, future),
+            inner: future,
+            sleep: self.sleep(limit),
             limit,
+        }
+    }
+
+    /// The instant of the standard library that stands for now.
+    fn instant(&self) -> std::time::Instant {
+        match &self.time {
+            Time::Virtual(timers) => timers.start() + timers.passed(),
+            Time::Real { .. } => std::time::Instant::now(),
+        }
+    }
+}
+
+/// What [`Clock::sleep`] and [`Clock::sleep_until`] return.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless they are awaited"]
+pub struct Sleep(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Virtual(Wait),
+    /// Apart, for it must stay where it is and is large.
+    Real(Pin<Box<tokio::time::Sleep>>),
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        match &mut self.0 {
+            Kind::Virtual(wait) => Pin::new(wait).poll(context),
+            Kind::Real(sleep) => sleep.as_mut().poll(context),
         }
     }
 }
@@ -101,7 +139,8 @@ pin_project! {
     #[derive(Debug)]
     pub struct Timeout<F> {
         #[pin]
-        inner: tokio::time::Timeout<F>,
+        inner: F,
+        sleep: Sleep,
         limit: Duration,
     }
 }
@@ -111,10 +150,33 @@ impl<F: Future> Future for Timeout<F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let limit = *this.limit;
-        this.inner
+        if let Poll::Ready(ready) = this.inner.poll(context) {
+            return Poll::Ready(Ok(ready));
+        }
+        Pin::new(this.sleep)
             .poll(context)
-            .map(|ready| ready.map_err(|_| Elapsed(limit)))
+            .map(|()| Err(Elapsed(*this.limit)))
+    }
+}
+
+/// The clock as HTTP's connections ask for it.
+#[derive(Clone, Debug)]
+pub(crate) struct HttpTimer(pub(crate) Clock);
+
+impl hyper::rt::Sleep for Sleep {}
+
+impl hyper::rt::Timer for HttpTimer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        Box::pin(self.0.sleep(duration))
+    }
+
+    fn sleep_until(&self, deadline: std::time::Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        let from_now = deadline.saturating_duration_since(self.0.instant());
+        Box::pin(self.0.sleep(from_now))
+    }
+
+    fn now(&self) -> std::time::Instant {
+        self.0.instant()
     }
 }
 
@@ -136,7 +198,7 @@ impl Stopwatch {
 }
 
 /// The wall clock's time, the epoch of a simulation in real time.
-pub(crate) fn wall_now() -> Timestamp {
+fn wall_now() -> Timestamp {
     let since_epoch = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default();

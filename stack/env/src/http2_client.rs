@@ -7,9 +7,10 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http2::{Builder, SendRequest};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::sync::Mutex;
 
+use crate::clock::HttpTimer;
 use crate::host::Env;
 use crate::http_client::{HostExecutor, HttpError, HttpErrorKind};
 use crate::net::{Address, NetError};
@@ -103,7 +104,7 @@ impl Http2Client {
             (stream, _) = shaken.map_err(|error| (HttpErrorKind::Tls, error.to_string()))?;
         }
         let (sender, connection) = Builder::new(HostExecutor(self.env.clone()))
-            .timer(TokioTimer::new())
+            .timer(HttpTimer(self.env.clock().clone()))
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| (HttpErrorKind::Broken, error.to_string()))?;

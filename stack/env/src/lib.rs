@@ -3,7 +3,7 @@
 //! ```text
 //!            Sim (one runtime on one thread)
 //!             |
-//!   Env ------+-- Clock    epoch + tokio's Instant, paused in virtual time, the same line of code in every mode
+//!   Env ------+-- Clock    an epoch plus the time that has passed: tokio's Instant, or virtual time with timers of its own
 //!   (a host)  +-- Net      listen and dial by name: in-memory pipes or TCP on loopback, with link faults on the way;
 //!             |            TLS and proxies on top; datagrams, ICMP echo, sockets in the file system, names to addresses
 //!             +-- Rng      ChaCha8 streams by name, all from one seed
@@ -12,7 +12,7 @@
 //!
 //! Entry: [`Sim::new`], then [`Sim::env`] and [`Env::on`] for the hosts of the scenario.
 //!
-//! Invariants: no other room names tokio's clock, a socket, a thread or a source of entropy. In virtual time nothing here blocks
+//! Invariants: no other room names a clock, a socket, a thread or a source of entropy. In virtual time nothing here blocks
 //! on the outside world: time stands still while any task can run and jumps to the next timer when none can. A host that crashes
 //! takes its tasks and its connections with it.
 
@@ -44,12 +44,13 @@ mod proxy_handshake;
 mod rng;
 mod side_by_side;
 mod sim;
+mod timer;
 mod tls;
 mod tls_verifier;
 mod watchdog;
 
 pub use certificate::Certificate;
-pub use clock::{Clock, Elapsed, Stopwatch, Timeout};
+pub use clock::{Clock, Elapsed, Sleep, Stopwatch, Timeout};
 pub use datagram::{DatagramClient, DatagramSocket};
 pub use echo::{Echo, EchoError, EchoOptions, EchoReply};
 pub use host::Env;

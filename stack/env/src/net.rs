@@ -14,10 +14,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio::sync::mpsc;
-use tokio::time::Sleep;
 use tokio_rustls::TlsStream;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Sleep};
 use crate::datagram::Datagrams;
 use crate::link::{LinkVerdict, Links, RESEND_FIRST, RESEND_TURN};
 use crate::local::OwnPath;
@@ -307,6 +306,7 @@ impl Net {
             from: from.into(),
             to: address.host.as_str().into(),
             read_last: true,
+            clock: clock.clone(),
             turning: None,
         };
         Ok(Connection {
@@ -487,7 +487,8 @@ struct Gate {
     from: Arc<str>,
     to: Arc<str>,
     read_last: bool,
-    turning: Option<Pin<Box<Sleep>>>,
+    clock: Clock,
+    turning: Option<Sleep>,
 }
 
 impl Gate {
@@ -514,10 +515,10 @@ impl Gate {
             self.read_last = false;
             let resending = self.links.resending(&self.from, &self.to, RESEND_TURN);
             let late = latency + resending;
-            self.turning = (late > Duration::ZERO).then(|| Box::pin(tokio::time::sleep(late)));
+            self.turning = (late > Duration::ZERO).then(|| self.clock.sleep(late));
         }
         if let Some(sleep) = &mut self.turning {
-            std::task::ready!(sleep.as_mut().poll(context));
+            std::task::ready!(Pin::new(sleep).poll(context));
             self.turning = None;
         }
         Poll::Ready(Ok(()))

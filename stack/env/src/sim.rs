@@ -7,11 +7,12 @@ use std::time::Duration;
 use gameday_signal::Timestamp;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::clock::{Clock, Passed, wall_now};
+use crate::clock::Clock;
 use crate::host::Env;
 use crate::journal::Journal;
 use crate::link::Links;
 use crate::net::Net;
+use crate::timer::Timers;
 use crate::watchdog::Watchdog;
 
 /// How time passes and what connects the hosts.
@@ -44,6 +45,8 @@ pub struct Sim {
     // Dropped before the runtime, so that no connection outlives the reactor it was made on.
     env: Env,
     watchdog: Option<Watchdog>,
+    /// None in real time.
+    timers: Option<Arc<Timers>>,
     runtime: Runtime,
     mode: Mode,
 }
@@ -51,36 +54,45 @@ pub struct Sim {
 /// In paced virtual time the pacer wakes this often on the virtual clock, so a person sees about 20 steps a second at 2x and more.
 const PACER_STEP_MIN: Duration = Duration::from_millis(50);
 
+/// In virtual time the runtime goes through so many tasks before it looks for events from outside, of which there are none. The main
+/// future has its turn then, too, and whenever no task can run.
+const EVENT_INTERVAL: u32 = 1024;
+
 impl Sim {
     /// Builds a simulation.
     ///
     /// # Errors
     /// Where the operating system refuses a runtime (out of file descriptors).
     pub fn new(config: &SimConfig) -> std::io::Result<Self> {
-        let virtual_time = matches!(config.mode, Mode::Virtual { .. });
         let mut builder = Builder::new_current_thread();
-        let passed = Arc::new(Passed::default());
-        if virtual_time {
-            // No I/O driver: a real socket in virtual time would let the clock jump while bytes are on their way.
-            builder.enable_time().start_paused(true);
-            let passed = Arc::clone(&passed);
-            builder.on_thread_unpark(move || passed.look());
-        } else {
-            builder.enable_all();
-        }
+        let (clock, timers) = match config.mode {
+            Mode::Virtual { epoch, .. } => {
+                let timers = Arc::new(Timers::new());
+                let passing = Arc::clone(&timers);
+                // No I/O driver: a real socket in virtual time would let the clock jump while bytes are on their way. No timers of
+                // the runtime's: its time does not pass.
+                builder
+                    .on_thread_park(move || passing.pass())
+                    .event_interval(EVENT_INTERVAL);
+                let clock = Clock::with_timers(epoch, Arc::clone(&timers));
+                (clock, Some(timers))
+            }
+            Mode::Real => {
+                builder.enable_all();
+                (Clock::real(), None)
+            }
+        };
         let runtime = builder.build()?;
         let entered = runtime.enter();
         let links = Links::seeded(config.seed);
-        let (clock, net, watchdog) = match config.mode {
-            Mode::Virtual { epoch, .. } => {
-                let clock = Clock::starting_at(epoch, Some(passed));
-                let watchdog = Watchdog::start(clock.clone(), config.watchdog);
-                (clock, Net::in_memory(links), Some(watchdog))
-            }
-            Mode::Real => (Clock::starting_at(wall_now(), None), Net::tcp(links), None),
+        let (net, watchdog) = if timers.is_some() {
+            let watchdog = Watchdog::start(clock.clone(), config.watchdog);
+            (Net::in_memory(links), Some(watchdog))
+        } else {
+            (Net::tcp(links), None)
         };
         let journal = Journal::new(clock.clone());
-        let env = Env::new(clock.clone(), net, config.seed, journal, virtual_time);
+        let env = Env::new(clock.clone(), net, config.seed, journal, timers.is_some());
         if let Mode::Virtual {
             speed: Some(speed), ..
         } = config.mode
@@ -91,6 +103,7 @@ impl Sim {
         Ok(Self {
             env,
             watchdog,
+            timers,
             runtime,
             mode: config.mode,
         })
@@ -109,7 +122,10 @@ impl Sim {
     /// Runs the simulation until `future` is ready.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _watched = self.watchdog.as_ref().map(Watchdog::watch);
-        self.runtime.block_on(future)
+        match &self.timers {
+            Some(timers) => self.runtime.block_on(timers.watching(future)),
+            None => self.runtime.block_on(future),
+        }
     }
 }
 
