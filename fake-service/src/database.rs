@@ -7,8 +7,9 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
-use serde::Serialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::reply;
 
 /// Orders are kept in a ring of so many rows, so that a week of load does not fill the memory.
 const ORDERS_MAX: i64 = 1024;
@@ -81,14 +82,6 @@ impl Query {
             Self::DeleteUsers | Self::PlaceOrder(_) => 5.0,
         }
     }
-}
-
-/// A user as the API shows it.
-#[derive(Serialize)]
-struct User<'a> {
-    id: i64,
-    name: &'a str,
-    email: &'a str,
 }
 
 /// What a query came to: JSON, or that there is no such row.
@@ -178,14 +171,14 @@ impl Database {
                     if list.len() > 1 {
                         list.push(b',');
                     }
-                    write_user(row, &mut list)?;
+                    write_row(row, &mut list)?;
                 }
                 list.push(b']');
                 Found::Json(list)
             }
             Query::GetUser(id) => {
                 let mut json = Vec::new();
-                let found = statement.query_row([id], |row| write_user(row, &mut json));
+                let found = statement.query_row([id], |row| write_row(row, &mut json));
                 match found.optional()? {
                     Some(()) => Found::Json(json),
                     None => Found::Nothing,
@@ -199,7 +192,7 @@ impl Database {
                 }
                 let id = statement.insert(params![name, email])?;
                 let mut json = Vec::new();
-                write_json(&User { id, name, email }, &mut json)?;
+                write_user(id, name, email, &mut json);
                 Found::Json(json)
             }
             Query::DeleteUser(id) => match statement.execute([id])? {
@@ -227,18 +220,21 @@ impl Database {
 }
 
 /// Appends the user of a row, whose texts stay where SQLite has them.
-fn write_user(row: &rusqlite::Row<'_>, out: &mut Vec<u8>) -> rusqlite::Result<()> {
-    let user = User {
-        id: row.get(0)?,
-        name: row.get_ref(1)?.as_str()?,
-        email: row.get_ref(2)?.as_str()?,
-    };
-    write_json(&user, out)
+fn write_row(row: &rusqlite::Row<'_>, out: &mut Vec<u8>) -> rusqlite::Result<()> {
+    let (name, email) = (row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?);
+    write_user(row.get(0)?, name, email, out);
+    Ok(())
 }
 
-fn write_json(value: &impl Serialize, out: &mut Vec<u8>) -> rusqlite::Result<()> {
-    serde_json::to_writer(out, value)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+/// By hand, for most of what the service writes are users.
+fn write_user(id: i64, name: &str, email: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"{"id":"#);
+    out.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
+    out.extend_from_slice(br#","name":"#);
+    reply::write_json_text(name, out);
+    out.extend_from_slice(br#","email":"#);
+    reply::write_json_text(email, out);
+    out.push(b'}');
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::faults::{Point, Then};
 use crate::observe::{Observation, UNMATCHED};
 use crate::reply::{self, ReplyBody};
 use crate::service::Inner;
-use crate::telemetry::Side;
+use crate::telemetry::{Attributes, Side};
 use crate::topology::{Action, Endpoint, Routed, route};
 use crate::trace_context::{TRACEPARENT, TRACESTATE, TraceParent};
 use crate::upstream::{Call, call};
@@ -430,13 +430,16 @@ async fn query(
         let reason = "this service has no database";
         return Err(Outcome::failed(StatusCode::INTERNAL_SERVER_ERROR, reason));
     };
-    let mut span = service.telemetry.span(Side::Client, "db.query", parent);
-    span.set("db.system.name", "sqlite");
-    span.set("db.namespace", query.table());
-    span.set("db.collection.name", query.table());
-    span.set("db.operation.name", query.operation());
-    span.set("db.query.text", query.text());
-    span.set_shared("server.address", &service.server_address);
+    let attributes = Attributes::new()
+        .with("db.system.name", "sqlite")
+        .with("db.namespace", query.table())
+        .with("db.collection.name", query.table())
+        .with("db.operation.name", query.operation())
+        .with("db.query.text", query.text())
+        .with_shared("server.address", &service.server_address);
+    let mut span = service
+        .telemetry
+        .span(Side::Client, "db.query", parent, attributes);
     // Held until the answer is there: a slow database uses its pool up.
     let _connection = database.connection().await;
     let effect = service.faults.at(Point::Query);

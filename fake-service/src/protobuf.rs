@@ -73,26 +73,18 @@ const SHORT: usize = 100;
 /// Appends a message whose field 1 is `key` and whose field 2 is a message with `text` in its field 1: OTLP's `KeyValue` with a text,
 /// of which every span has ten. Its lengths are known before, so that nothing is moved.
 pub(crate) fn text_pair_field(out: &mut Vec<u8>, field: u32, key: &[u8], text: &[u8]) {
-    // The usual case is put together on the stack and appended once.
     if field < 16 && !key.is_empty() && key.len() + text.len() <= SHORT {
-        let mut short = [0; SHORT + 8];
-        let (value_len, key_end) = (text.len() as u8 + 2, 4 + key.len());
-        let end = key_end + 4 + text.len();
-        short[..4].copy_from_slice(&[
+        let (key_len, text_len) = (key.len() as u8, text.len() as u8);
+        out.reserve(SHORT + 8);
+        out.extend_from_slice(&[
             (field << 3 | 2) as u8,
-            end as u8 - 2,
+            key_len + text_len + 6,
             1 << 3 | 2,
-            key.len() as u8,
+            key_len,
         ]);
-        short[4..key_end].copy_from_slice(key);
-        short[key_end..key_end + 4].copy_from_slice(&[
-            2 << 3 | 2,
-            value_len,
-            1 << 3 | 2,
-            value_len - 2,
-        ]);
-        short[key_end + 4..end].copy_from_slice(text);
-        out.extend_from_slice(&short[..end]);
+        out.extend_from_slice(key);
+        out.extend_from_slice(&[2 << 3 | 2, text_len + 2, 1 << 3 | 2, text_len]);
+        out.extend_from_slice(text);
         return;
     }
     let value_len = message_len(1, text.len());

@@ -48,6 +48,19 @@ impl Body for ReplyBody {
     }
 }
 
+/// Appends a text as JSON has it.
+pub(crate) fn write_json_text(text: &str, out: &mut Vec<u8>) {
+    let plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    // Looked through as a whole, not up to the first: so the compiler takes many bytes at a time.
+    if text.bytes().fold(true, |all, byte| all & plain(byte)) {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        out.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
+    }
+}
+
 /// The media type of JSON.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -78,4 +91,29 @@ pub(crate) fn abort() -> Response<ReplyBody> {
 /// The JSON of an error.
 pub(crate) fn error_json(reason: &str) -> String {
     format!(r#"{{"error":{}}}"#, serde_json::Value::from(reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_written_as_json_has_them() {
+        for text in [
+            "",
+            "User 1",
+            "zoë",
+            "a \"quote\"",
+            "back\\slash",
+            "line\nbreak",
+            "\u{7f}",
+        ] {
+            let mut out = Vec::new();
+            write_json_text(text, &mut out);
+            assert_eq!(
+                String::from_utf8(out).expect("UTF-8"),
+                serde_json::to_string(text).expect("a text")
+            );
+        }
+    }
 }

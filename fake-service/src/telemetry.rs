@@ -131,8 +131,14 @@ impl Telemetry {
     }
 
     /// Begins a span now.
-    pub(crate) fn span(&self, side: Side, name: &'static str, parent: Option<TraceParent>) -> Span {
-        self.span_at(side, name, parent, self.clock.now())
+    pub(crate) fn span(
+        &self,
+        side: Side,
+        name: &'static str,
+        parent: Option<TraceParent>,
+        attributes: Attributes,
+    ) -> Span {
+        self.span_at(side, name, parent, self.clock.now(), attributes)
     }
 
     /// Begins a span at `start`. The parent of a server's span came in over the wire.
@@ -142,6 +148,7 @@ impl Telemetry {
         name: &'static str,
         parent: Option<TraceParent>,
         start: Timestamp,
+        attributes: Attributes,
     ) -> Span {
         let remote = side == Side::Server;
         let context = parent.map_or_else(Context::new, |parent| {
@@ -154,7 +161,7 @@ impl Telemetry {
             }),
             name: Cow::Borrowed(name),
             start_time: Some(system_time(start)),
-            attributes: Some(Vec::with_capacity(SPAN_ATTRIBUTES)),
+            attributes: Some(attributes.0),
             events: None,
             links: None,
         };
@@ -225,6 +232,29 @@ impl Telemetry {
     }
 }
 
+/// What is known of a span when it begins: a sampler may decide by it (semantic conventions, "sampling-relevant attributes").
+pub(crate) struct Attributes(Vec<KeyValue>);
+
+impl Attributes {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        Self(Vec::with_capacity(SPAN_ATTRIBUTES))
+    }
+
+    /// These and one more.
+    #[must_use]
+    pub(crate) fn with(mut self, key: &'static str, value: impl Into<Value>) -> Self {
+        self.0.push(KeyValue::new(key, value));
+        self
+    }
+
+    /// These and one more, a text that many spans share.
+    #[must_use]
+    pub(crate) fn with_shared(self, key: &'static str, value: &Arc<str>) -> Self {
+        self.with(key, Value::String(StringValue::from(Arc::clone(value))))
+    }
+}
+
 /// A span that has begun. It ends when it is dropped, at the latest.
 pub(crate) struct Span {
     inner: SdkSpan,
@@ -238,11 +268,6 @@ impl Span {
         if self.inner.is_recording() {
             self.inner.set_attribute(KeyValue::new(key, value));
         }
-    }
-
-    /// Sets an attribute to a text that many spans share.
-    pub(crate) fn set_shared(&mut self, key: &'static str, value: &Arc<str>) {
-        self.set(key, Value::String(StringValue::from(Arc::clone(value))));
     }
 
     /// Marks it as failed; `error_type` is of low cardinality (semantic conventions, `error.type`).

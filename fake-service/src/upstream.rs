@@ -10,7 +10,7 @@ use http::{HeaderValue, Method, Request, StatusCode, Uri, header, uri};
 use crate::config::Upstream;
 use crate::faults::{Effect, Point, Then};
 use crate::service::Inner;
-use crate::telemetry::Side;
+use crate::telemetry::{Attributes, Side};
 use crate::trace_context::{TRACEPARENT, TRACESTATE, TraceParent};
 
 /// The largest answer that is passed on.
@@ -62,13 +62,16 @@ pub(crate) async fn call(
         None => Cow::Borrowed(template),
         Some(id) => Cow::Owned(template.replace("{id}", id)),
     };
-    let mut span = service.telemetry.span(Side::Client, call.name, call.parent);
-    span.set("http.request.method", method);
     let authority = callee.authority.as_str();
-    span.set("url.full", ["http://", authority, &path].concat());
-    span.set("url.template", template);
-    span.set_shared("server.address", &callee.server_address);
-    span.set("server.port", i64::from(callee.upstream.address.port));
+    let attributes = Attributes::new()
+        .with("http.request.method", method)
+        .with("url.full", ["http://", authority, &path].concat())
+        .with("url.template", template)
+        .with_shared("server.address", &callee.server_address)
+        .with("server.port", i64::from(callee.upstream.address.port));
+    let mut span = service
+        .telemetry
+        .span(Side::Client, call.name, call.parent, attributes);
     let answered = match request(method, callee, &path, span.context(), call) {
         Some(request) => exchange(service, callee, call, request).await,
         None => Err(bad_gateway(

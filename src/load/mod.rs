@@ -143,13 +143,14 @@ async fn inject(env: Env, shared: Arc<Shared>) {
             continue;
         }
         shared.recorder.sent(intended);
-        env.spawn(ask(
+        // Boxed, because a task's future is copied five times before it has ended.
+        env.spawn(Box::pin(ask(
             env.clone(),
             client.clone(),
             Arc::clone(&shared),
             entry,
             intended,
-        ));
+        )));
     }
 }
 
