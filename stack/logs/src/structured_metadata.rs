@@ -41,6 +41,12 @@ impl Metadata {
         self.ends.push((name_end, self.text.len()));
     }
 
+    /// Becomes a copy of `other`, in the memory that it has.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.text.clone_from(&other.text);
+        self.ends.clone_from(&other.ends);
+    }
+
     /// Adds all pairs of `other` at the end.
     pub(crate) fn append(&mut self, other: &Self) {
         let start = self.text.len();
@@ -74,6 +80,42 @@ impl Metadata {
             start = *end;
             pair
         })
+    }
+
+    /// How many pairs at the end are the same as those at the end of `other`.
+    pub(crate) fn common_tail(&self, other: &Self) -> usize {
+        let pairs = self.backwards().zip(other.backwards());
+        pairs.take_while(|(own, other)| own == other).count()
+    }
+
+    /// Whether the last `count` pairs are the same as the last of `other`: asked for all at once, which is sooner said than how many.
+    pub(crate) fn ends_as(&self, other: &Self, count: usize) -> bool {
+        let (Some(own_skipped), Some(other_skipped)) = (
+            self.ends.len().checked_sub(count),
+            other.ends.len().checked_sub(count),
+        ) else {
+            return false;
+        };
+        let start = |ends: &[(usize, usize)], skipped: usize| {
+            skipped.checked_sub(1).map_or(0, |before| ends[before].1)
+        };
+        let own_start = start(&self.ends, own_skipped);
+        let other_start = start(&other.ends, other_skipped);
+        let same_places = self.ends[own_skipped..]
+            .iter()
+            .zip(&other.ends[other_skipped..])
+            .all(|(own, other)| {
+                own.0 - own_start == other.0 - other_start
+                    && own.1 - own_start == other.1 - other_start
+            });
+        same_places && self.text.as_bytes()[own_start..] == other.text.as_bytes()[other_start..]
+    }
+
+    /// Name and value of each pair, and where the name ends in them, from the last to the first.
+    fn backwards(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        let starts = self.ends.iter().rev().skip(1).map(|(_, end)| *end);
+        let pairs = self.ends.iter().rev().zip(starts.chain([0]));
+        pairs.map(|((name_end, end), start)| (name_end - start, &self.text.as_bytes()[start..*end]))
     }
 
     /// The number of pairs.
@@ -111,6 +153,30 @@ impl fmt::Debug for Metadata {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_common_end_is_found() {
+        let of = |pairs: &[(&str, &str)]| pairs.iter().copied().collect::<Metadata>();
+        let one = of(&[("trace_id", "a"), ("host", "b"), ("level", "info")]);
+        assert_eq!(one.common_tail(&one), 3);
+        assert_eq!(one.common_tail(&Metadata::default()), 0);
+        assert_eq!(Metadata::default().common_tail(&one), 0);
+        // The same text of other pairs is not the same.
+        let moved = of(&[("trace_id", "ah"), ("ost", "b"), ("level", "info")]);
+        assert_eq!(one.common_tail(&moved), 1);
+        assert_eq!(one.common_tail(&of(&[("leveli", "nfo")])), 0);
+        let shorter = of(&[("host", "b"), ("level", "info")]);
+        assert_eq!(
+            (one.common_tail(&shorter), shorter.common_tail(&one)),
+            (2, 2)
+        );
+        for other in [&one, &moved, &shorter, &Metadata::default()] {
+            for count in 0..5 {
+                assert_eq!(one.ends_as(other, count), count <= one.common_tail(other));
+                assert_eq!(other.ends_as(&one, count), count <= other.common_tail(&one));
+            }
+        }
+    }
 
     #[test]
     fn keeps_pairs_in_their_order() {

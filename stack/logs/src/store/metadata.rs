@@ -20,7 +20,22 @@ pub(crate) struct Names {
     numbers: HashMap<Box<str>, u32>,
     /// The numbers of the names of the line that was packed last: the lines of a sender have the same names in the same order.
     last: Vec<u32>,
+    recent: Recent,
 }
+
+/// A line that was packed recently: what a sender says about itself stands at the end of all its lines.
+#[derive(Clone, Debug, Default)]
+struct Recent {
+    pairs: Metadata,
+    packed: Vec<u8>,
+    /// Where each pair begins in `packed`.
+    starts: Vec<usize>,
+    /// How many pairs at its end the line after it had, too.
+    tail: usize,
+}
+
+/// The metadata of longer lines are not kept.
+const RECENT_BYTES_MAX: usize = 4096;
 
 impl Names {
     /// The number of `name`, which is a new one where it has not been seen.
@@ -78,24 +93,54 @@ pub(crate) fn pack(out: &mut Vec<u8>, names: &mut Names, pairs: &Metadata) {
         return;
     }
     put_unsigned(out, pairs.len() as u64);
-    for (position, (name, value)) in pairs.iter().enumerate() {
-        put_unsigned(out, u64::from(names.number_at(position, name)));
-        let is_hex = value.len() >= 8
-            && value.len().is_multiple_of(2)
-            && value.bytes().all(|byte| nibble(byte) < 16);
-        if is_hex {
-            // Half as many bytes as digits: the length << 1 is the number of digits.
-            put_unsigned(out, (value.len() as u64) | 1);
-            let (pairs, _) = value.as_bytes().as_chunks::<2>();
-            out.extend(
-                pairs
-                    .iter()
-                    .map(|[high, low]| nibble(*high) << 4 | nibble(*low)),
-            );
-        } else {
-            put_unsigned(out, (value.len() as u64) << 1);
-            out.extend_from_slice(value.as_bytes());
+    let mut tail = names.recent.tail;
+    if tail == 0 || !pairs.ends_as(&names.recent.pairs, tail) {
+        tail = pairs.common_tail(&names.recent.pairs);
+        names.recent.tail = tail;
+    }
+    if tail * 2 >= pairs.len() {
+        let own = pairs.len() - tail;
+        for (position, (name, value)) in pairs.iter().take(own).enumerate() {
+            pack_pair(out, names.number_at(position, name), value);
         }
+        let recent = &names.recent;
+        if let Some(start) = recent.starts.get(recent.starts.len() - tail) {
+            out.extend_from_slice(&recent.packed[*start..]);
+        }
+        return;
+    }
+    let mut recent = std::mem::take(&mut names.recent);
+    recent.starts.clear();
+    let base = out.len();
+    for (position, (name, value)) in pairs.iter().enumerate() {
+        recent.starts.push(out.len() - base);
+        pack_pair(out, names.number_at(position, name), value);
+    }
+    if pairs.bytes() <= RECENT_BYTES_MAX {
+        recent.pairs.copy_from(pairs);
+        recent.packed.clear();
+        recent.packed.extend_from_slice(&out[base..]);
+        names.recent = recent;
+    }
+}
+
+fn pack_pair(out: &mut Vec<u8>, name: u32, value: &str) {
+    put_unsigned(out, u64::from(name));
+    let is_hex = value.len() >= 8
+        && value.len().is_multiple_of(2)
+        && value.bytes().all(|byte| nibble(byte) < 16);
+    if is_hex {
+        // Half as many bytes as digits: the length << 1 is the number of digits.
+        put_unsigned(out, (value.len() as u64) | 1);
+        let (pairs, _) = value.as_bytes().as_chunks::<2>();
+        out.extend(
+            pairs
+                .iter()
+                .map(|[high, low]| nibble(*high) << 4 | nibble(*low)),
+        );
+    } else {
+        put_unsigned(out, (value.len() as u64) << 1);
+        out.extend_from_slice(value.as_bytes());
     }
 }
 
@@ -150,6 +195,53 @@ pub(crate) fn for_each<'n>(
 mod tests {
     use super::*;
 
+    fn unpacked(bytes: &[u8], names: &Names) -> Metadata {
+        let mut seen = Metadata::default();
+        for_each(
+            bytes,
+            names.as_slice(),
+            &mut String::new(),
+            |name, value| seen.push(name, value),
+        );
+        seen
+    }
+
+    #[test]
+    fn lines_with_a_common_end_come_back() {
+        let mut names = Names::default();
+        let long = "v".repeat(RECENT_BYTES_MAX);
+        let mut lines: Vec<Metadata> = Vec::new();
+        for (trace_id, level) in [
+            ("0af7651916cd43dd", "info"),
+            ("b7ad6b7169203331", "info"),
+            ("b7ad6b7169203331", "info"),
+            ("00f067aa0ba902b7", "warn"),
+            (&long, "info"),
+            ("00f067aa0ba902b7", "info"),
+        ] {
+            lines.push(Metadata::from_iter([
+                ("trace_id", trace_id),
+                ("host", "frontend"),
+                ("service_version", "1.2.3"),
+                ("detected_level", level),
+            ]));
+            lines.push(Metadata::from_iter([
+                ("service_version", "1.2.3"),
+                ("detected_level", level),
+            ]));
+        }
+        for line in &lines {
+            let (mut bytes, mut alone) = (Vec::new(), Vec::new());
+            pack(&mut bytes, &mut names, line);
+            assert_eq!(unpacked(&bytes, &names), *line);
+            // The same bytes as where nothing was packed before.
+            let mut fresh = Names::default();
+            fresh.extend_to(names.as_slice());
+            pack(&mut alone, &mut fresh, line);
+            assert_eq!(bytes, alone);
+        }
+    }
+
     #[test]
     fn pairs_come_back_in_order() {
         let pairs: Metadata = [
@@ -164,32 +256,17 @@ mod tests {
         let mut names = Names::default();
         let mut bytes = Vec::new();
         pack(&mut bytes, &mut names, &pairs);
-        let mut seen = Metadata::default();
-        for_each(
-            &bytes,
-            names.as_slice(),
-            &mut String::new(),
-            |name, value| {
-                seen.push(name, value);
-            },
-        );
-        assert_eq!(seen, pairs);
+        assert_eq!(unpacked(&bytes, &names), pairs);
         assert!(bytes.len() < pairs.bytes());
         // Other names in the same places, and the first ones again.
         for other in [
             [("level", "a"), ("trace_id", "b")],
             [("trace_id", "a"), ("odd", "b")],
         ] {
-            let (other, mut seen) = (Metadata::from_iter(other), Metadata::default());
+            let other = Metadata::from_iter(other);
             bytes.clear();
             pack(&mut bytes, &mut names, &other);
-            for_each(
-                &bytes,
-                names.as_slice(),
-                &mut String::new(),
-                |name, value| seen.push(name, value),
-            );
-            assert_eq!(seen, other);
+            assert_eq!(unpacked(&bytes, &names), other);
         }
         assert_eq!(names.as_slice().len(), 5);
     }
