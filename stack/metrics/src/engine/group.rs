@@ -7,8 +7,10 @@ use gameday_signal::{FixedMap, Labels, Mix};
 /// Numbers groups in the order in which they are first seen.
 #[derive(Debug, Default)]
 pub(super) struct Grouper {
-    /// Only looked up, never iterated.
-    by_hash: FixedMap<u64, Vec<usize>>,
+    /// The first group of each hash. Only looked up, never iterated.
+    by_hash: FixedMap<u64, usize>,
+    /// For each group the next one with the same hash, which is seldom.
+    next: Vec<Option<usize>>,
     /// The labels of the first member of each group, all of them.
     representatives: Vec<Labels>,
 }
@@ -21,20 +23,25 @@ impl Grouper {
             hash.write(name.as_bytes());
             hash.write(value.as_bytes());
         }
-        let candidates = self.by_hash.entry(hash.finish()).or_default();
+        let new = self.representatives.len();
+        let first = *self.by_hash.entry(hash.finish()).or_insert(new);
         let kept = || labels.iter().filter(|(name, _)| keep(name));
-        let found = candidates.iter().copied().find(|group| {
-            self.representatives[*group]
-                .iter()
-                .filter(|(name, _)| keep(name))
-                .eq(kept())
-        });
-        found.unwrap_or_else(|| {
-            let group = self.representatives.len();
-            candidates.push(group);
-            self.representatives.push(labels.clone());
-            group
-        })
+        let mut candidate = (first != new).then_some(first);
+        let mut last = None;
+        while let Some(group) = candidate {
+            let own = self.representatives[group].iter();
+            if own.filter(|(name, _)| keep(name)).eq(kept()) {
+                return group;
+            }
+            last = Some(group);
+            candidate = self.next[group];
+        }
+        if let Some(last) = last {
+            self.next[last] = Some(new);
+        }
+        self.next.push(None);
+        self.representatives.push(labels.clone());
+        new
     }
 
     /// The number of groups.

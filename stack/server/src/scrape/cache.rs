@@ -25,6 +25,7 @@ pub(super) struct ScrapeCache {
 
 #[derive(Debug)]
 struct Cached {
+    /// Empty once the rules have changed: nothing leads here any more.
     text: Arc<str>,
     /// None when relabelling drops the series.
     series: Option<Known>,
@@ -101,6 +102,8 @@ struct Reading<'a> {
     pending: Vec<Pending>,
     metadata: BTreeMap<String, MetricMetadata>,
     error: Option<String>,
+    /// The entry behind the last: a target writes its series in the same order every time.
+    expected: usize,
 }
 
 impl ScrapeCache {
@@ -127,6 +130,7 @@ impl ScrapeCache {
             pending: Vec::new(),
             metadata: BTreeMap::new(),
             error: None,
+            expected: 0,
         };
         let parsed = parse(body, format, options, &mut |entry| reading.entry(entry));
         let counts = reading.counts;
@@ -173,6 +177,10 @@ impl ScrapeCache {
     /// The rules have changed: each text is looked at anew, and what is not there any more under the new rules ends in the next round.
     pub(super) fn rules_changed(&mut self) {
         self.by_text.clear();
+        let nothing: Arc<str> = "".into();
+        for cached in self.entries.iter_mut().flatten() {
+            cached.text = Arc::clone(&nothing);
+        }
     }
 
     /// Writes one of the series that tell about the scrape itself.
@@ -291,10 +299,11 @@ impl Reading<'_> {
 
     fn sample(&mut self, sample: SampleEntry<'_>) -> Result<(), String> {
         self.counts.scraped += 1;
-        let index = match self.cache.by_text.get(sample.series.key()) {
-            Some(index) => *index,
+        let index = match self.known(sample.series.key()) {
+            Some(index) => index,
             None => self.meet(&sample.series)?,
         };
+        self.expected = index + 1;
         let Some(cached) = self.cache.entries.get_mut(index).and_then(Option::as_mut) else {
             return Ok(());
         };
@@ -314,6 +323,16 @@ impl Reading<'_> {
             exemplars: sample.exemplars,
         });
         Ok(())
+    }
+
+    /// The entry of a series that the cache knows.
+    fn known(&self, text: &str) -> Option<usize> {
+        let cache = &*self.cache;
+        let expected = cache.entries.get(self.expected).and_then(Option::as_ref);
+        if expected.is_some_and(|cached| *cached.text == *text) {
+            return Some(self.expected);
+        }
+        cache.by_text.get(text).copied()
     }
 
     /// A series that the cache does not know.

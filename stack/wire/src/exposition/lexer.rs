@@ -16,7 +16,7 @@ pub(super) enum Grammar {
 /// What a byte is in a classic name; the rest is zero. Names are most of an exposition.
 const LETTER: u8 = 1;
 const DIGIT: u8 = 2;
-const COLON: u8 = 3;
+const COLON: u8 = 4;
 const NAME_BYTES: [u8; 256] = {
     let mut kinds = [0; 256];
     let mut byte = 0;
@@ -117,21 +117,14 @@ impl<'a> Line<'a> {
     fn name(&mut self, colons: bool) -> &'a str {
         let rest = self.rest();
         let bytes = rest.as_bytes();
-        let may_follow = |byte: &u8| {
-            let kind = NAME_BYTES[usize::from(*byte)];
-            kind == LETTER || kind == DIGIT || (colons && kind == COLON)
-        };
-        let begins = bytes
-            .first()
-            .is_some_and(|byte| may_follow(byte) && !byte.is_ascii_digit());
-        let length = if begins {
-            bytes
-                .iter()
-                .position(|byte| !may_follow(byte))
-                .unwrap_or(bytes.len())
-        } else {
-            0
-        };
+        let may_begin = if colons { LETTER | COLON } else { LETTER };
+        let may_follow = may_begin | DIGIT;
+        let is = |byte: &u8, kinds: u8| NAME_BYTES[usize::from(*byte)] & kinds != 0;
+        let mut length = 0;
+        if bytes.first().is_some_and(|byte| is(byte, may_begin)) {
+            let behind = bytes.iter().position(|byte| !is(byte, may_follow));
+            length = behind.unwrap_or(bytes.len());
+        }
         self.at += length;
         &rest[..length]
     }

@@ -2,9 +2,9 @@
 //! no clashing names, and for each type the samples, labels and values that it may have.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::hash::Hasher as _;
 
-use gameday_signal::MetricType;
+use gameday_signal::{FixedSet, MetricType, Mix};
 
 use super::Pairs;
 use crate::number::{format_open_metrics_float, parse_float};
@@ -13,7 +13,7 @@ use crate::number::{format_open_metrics_float, parse_float};
 #[derive(Default)]
 pub(super) struct Families {
     /// Every name that a sample of a finished family can have, as a hash.
-    names: HashSet<u64>,
+    names: FixedSet<u64>,
     current: Option<Family>,
 }
 
@@ -27,11 +27,11 @@ struct Family {
     has_samples: bool,
     /// The group (label set without `le`, `quantile` or the state) of the last sample, as a hash.
     group: Option<u64>,
-    groups: HashSet<u64>,
+    groups: FixedSet<u64>,
     /// The timestamp of the last sample.
     timestamp: Option<f64>,
     /// The series of this group at this timestamp, to leave out what a coarse clock made twice.
-    series: HashSet<u64>,
+    series: FixedSet<u64>,
     buckets: Option<Buckets>,
 }
 
@@ -163,13 +163,15 @@ impl Families {
         family.finish_buckets()?;
         let kind = family.kind.unwrap_or_default();
         let name = &family.name;
+        let mut full = name.clone();
         for suffix in suffixes(kind)
             .iter()
             .filter(|suffix| !suffix.is_empty())
             .chain(&[""])
         {
-            if !self.names.insert(hash(name.bytes().chain(suffix.bytes()))) {
-                let full = format!("{name}{suffix}");
+            full.truncate(name.len());
+            full.push_str(suffix);
+            if !self.names.insert(hash([&full])) {
                 return Err(format!("clashing name: {full:?}"));
             }
         }
@@ -200,7 +202,7 @@ impl<'a> Facts<'a> {
         let is_plain = name == family.name;
         let is_bucket = name.strip_prefix(&family.name) == Some("_bucket");
         let mut facts = Self {
-            series: hash(name.bytes()),
+            series: hash([name]),
             name,
             le: None,
             quantile: None,
@@ -211,7 +213,7 @@ impl<'a> Facts<'a> {
             if label == "__name__" {
                 continue;
             }
-            let hash = hash(label.bytes().chain([0xff]).chain(value.bytes()));
+            let hash = hash([label, value]);
             // A sum does not depend on the order of the labels.
             facts.series = facts.series.wrapping_add(hash);
             let grouped = match kind {
@@ -408,12 +410,13 @@ fn canonical(text: &str) -> Option<f64> {
     (value != f64::INFINITY || text == format_open_metrics_float(value)).then_some(value)
 }
 
-/// FNV-1a, 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/), with the finaliser of MurmurHash3 behind it:
-/// sums of bare FNV hashes of texts that differ in their last byte are often the same.
-fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
-    let mut hash: u64 = bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+/// The hash of these texts, one after the other, with the finaliser of MurmurHash3 behind it, for sums of it are made.
+fn hash<const COUNT: usize>(texts: [&str; COUNT]) -> u64 {
+    let mut mix = Mix::default();
+    for text in texts {
+        mix.write(text.as_bytes());
+    }
+    let mut hash = mix.finish();
     for multiplier in [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53] {
         hash = (hash ^ (hash >> 33)).wrapping_mul(multiplier);
     }

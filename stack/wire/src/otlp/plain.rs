@@ -390,6 +390,9 @@ fn usual_text(bytes: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// Odd multiplier from Knuth's multiplicative hashing, 2^64 divided by the golden ratio.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// The texts that were read last: keys, and most values, come again with every span, and comparing is cheaper than proving UTF-8
 /// and making a text anew.
 struct Texts([SmolStr; Self::SLOTS]);
@@ -401,22 +404,32 @@ impl Default for Texts {
 }
 
 impl Texts {
-    const SLOTS: usize = 128;
+    const SLOT_BITS: u32 = 8;
+    const SLOTS: usize = 1 << Self::SLOT_BITS;
     /// Longer texts are seldom the same.
     const LENGTH_MAX: usize = 64;
+
+    /// By the first and the last eight bytes, or by all where there are fewer: names with the same ending begin otherwise.
+    fn slot(bytes: &[u8]) -> usize {
+        let word = match (bytes.first_chunk(), bytes.last_chunk()) {
+            (Some(first), Some(last)) => {
+                u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29)
+            }
+            _ => bytes
+                .iter()
+                .fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        };
+        let mixed = (word ^ (bytes.len() as u64) << 58).wrapping_mul(GOLDEN);
+        (mixed >> (u64::BITS - Self::SLOT_BITS)) as usize
+    }
 
     /// The text that these bytes are.
     fn text(&mut self, bytes: &[u8]) -> Option<SmolStr> {
         let new = || std::str::from_utf8(bytes).ok().map(SmolStr::new);
-        let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else {
-            return new();
-        };
         if bytes.len() > Self::LENGTH_MAX {
             return new();
         }
-        let middle = usize::from(bytes[bytes.len() / 2]);
-        let mixed = bytes.len() * 37 + usize::from(*first) * 11 + middle * 5 + usize::from(*last);
-        let known = &mut self.0[mixed % Self::SLOTS];
+        let known = &mut self.0[Self::slot(bytes)];
         if known.as_bytes() != bytes {
             *known = new()?;
         }
