@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use gameday_signal::{EventKind, Labels, MatchOp, Matcher, Timestamp, stale_nan};
+use gameday_signal::{EventKind, FixedSet, Labels, MatchOp, Matcher, Timestamp, stale_nan};
 
 use crate::alerting::{ALERTS_FOR_STATE, AlertingRule, Evaluation, Outcome};
 use crate::backend::{Backend, ExprChecker, Language, SampleValue};
 use crate::definition::{GroupDefinition, RuleDefinition, RuleFile, RuleKind};
 use crate::links::link_to;
 use crate::options::{Options, Phase};
-use crate::recording;
+use crate::recording::{self, Relabelled};
 use crate::rules::Effect;
 use crate::status::Health;
 
@@ -27,8 +27,9 @@ pub(crate) struct Rule {
     pub(crate) last_error: Option<String>,
     pub(crate) last_evaluation: Option<Timestamp>,
     template_error: Option<String>,
-    /// The series that the last successful evaluation wrote.
-    written: BTreeSet<Labels>,
+    relabelled: Relabelled,
+    /// The series that the last successful evaluation wrote, in that order.
+    written: Vec<Labels>,
 }
 
 impl Rule {
@@ -90,7 +91,8 @@ impl Group {
             last_error: None,
             last_evaluation: None,
             template_error: None,
-            written: BTreeSet::new(),
+            relabelled: Relabelled::default(),
+            written: Vec::new(),
         };
         let mut group = Self {
             file: file.path.clone(),
@@ -276,7 +278,10 @@ fn evaluate_rule(
     let (name, expr) = (definition.name.as_str(), definition.expr.as_str());
     match &mut rule.alerting {
         Some(alerting) => alerting.evaluate(name, expr, evaluation, backend),
-        None => recording::evaluate(name, expr, &definition.labels, evaluation, backend),
+        None => {
+            let (labels, known) = (&definition.labels, &mut rule.relabelled);
+            recording::evaluate(name, expr, labels, known, evaluation, backend)
+        }
     }
 }
 
@@ -290,17 +295,21 @@ fn store(
 ) {
     let at = evaluation.at - evaluation.query_offset;
     let mut refused = None;
-    let mut written = BTreeSet::new();
+    let mut written = Vec::with_capacity(outcome.samples.len());
     for (series, value) in outcome.samples {
         if let Err(error) = backend.append(&series, at, &value) {
             refused = refused.or(Some(format!("cannot store {series}: {error}")));
         }
-        written.insert(series);
+        written.push(series);
     }
-    let stale = SampleValue::Float(stale_nan());
-    for series in rule.written.difference(&written) {
-        // A series that is refused has ended by itself.
-        let _ = backend.append(series, at, &stale);
+    if rule.written != written {
+        let kept: FixedSet<&Labels> = written.iter().collect();
+        let gone = rule.written.iter().filter(|series| !kept.contains(series));
+        let stale = SampleValue::Float(stale_nan());
+        for series in gone.collect::<BTreeSet<_>>() {
+            // A series that is refused has ended by itself.
+            let _ = backend.append(series, at, &stale);
+        }
     }
     rule.written = written;
     effects.extend(outcome.events.into_iter().map(Effect::Event));

@@ -162,6 +162,9 @@ impl Rules {
             .into_iter()
             .partition(|(at, _)| *at <= now);
         self.ending = ending;
+        if due.is_empty() {
+            return;
+        }
         let written: BTreeSet<&Labels> = self.groups.iter().flat_map(Group::written).collect();
         let stale = SampleValue::Float(stale_nan());
         for (_, series) in due {

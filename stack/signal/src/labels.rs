@@ -123,6 +123,16 @@ impl Labels {
         builder.build()
     }
 
+    /// The set of these pairs, which must be sorted by name, no name twice and no value empty, as those of a part of another set are.
+    pub fn of_sorted(pairs: &[(&str, &str)]) -> Self {
+        debug_assert!(pairs.is_sorted_by(|(one, _), (other, _)| one < other));
+        debug_assert!(pairs.iter().all(|(_, value)| !value.is_empty()));
+        if pairs.is_empty() {
+            return Self::empty();
+        }
+        Self::from_sorted(&pairs.iter().copied())
+    }
+
     fn from_sorted<'a>(
         pairs: &(impl ExactSizeIterator<Item = (&'a str, &'a str)> + Clone),
     ) -> Self {
@@ -184,7 +194,11 @@ impl Labels {
 
     /// The metric name (`__name__`), or the empty text.
     pub fn metric_name(&self) -> &str {
-        self.value_of(METRIC_NAME)
+        // Few names are sorted before it, and those of aggregated series behind.
+        self.iter()
+            .take_while(|(own, _)| *own <= METRIC_NAME)
+            .find(|(own, _)| *own == METRIC_NAME)
+            .map_or("", |(_, value)| value)
     }
 
     /// The 64-bit FNV-1a hash of the sorted labels; for label sets without `__name__` it is the fingerprint of Alertmanager.

@@ -112,17 +112,13 @@ impl Evaluator<'_> {
         if grouping.keeps(METRIC_NAME) {
             self.settle(&mut series);
         }
-        let mut grouper = Grouper::default();
+        let mut grouper = Grouper::with_capacity(series.len());
         let everything = grouping.labels.is_empty() && !grouping.without;
         let group_of: Vec<usize> = series
             .iter()
             .map(|one| grouper.group_of(&one.labels, |name| !everything && grouping.keeps(name)))
             .collect();
-        let labels = grouper
-            .representatives()
-            .iter()
-            .map(|labels| grouping.key(labels))
-            .collect();
+        let labels = grouper.keys().collect();
         let mut drop_name = vec![false; grouper.len()];
         for (one, group) in series.iter().zip(&group_of) {
             drop_name[*group] |= one.drop_name;

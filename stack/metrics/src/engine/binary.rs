@@ -143,15 +143,16 @@ impl Evaluator<'_> {
             self.settle(&mut left);
             self.settle(&mut right);
         }
-        let mut grouper = Grouper::default();
+        let mut grouper = Grouper::with_capacity(left.len());
         let left_keys = keys(&mut grouper, &left, matching);
         let right_keys = keys(&mut grouper, &right, matching);
+        let group_count = grouper.len();
         let (filtered, other, filtered_keys, other_keys) = if op == BinaryOp::Or {
             (&mut right, &left, &right_keys, &left_keys)
         } else {
             (&mut left, &right, &left_keys, &right_keys)
         };
-        let mut present = vec![false; grouper.len() * grid.count];
+        let mut present = vec![false; group_count * grid.count];
         for (one, key) in other.iter().zip(other_keys) {
             for step in 0..grid.count {
                 present[key * grid.count + step] |= one.is_present(step);
@@ -195,7 +196,7 @@ impl Evaluator<'_> {
         } else {
             (left, right)
         };
-        let mut grouper = Grouper::default();
+        let mut grouper = Grouper::with_capacity(many.len());
         let many_keys = keys(&mut grouper, &many, matching);
         let one_keys = keys(&mut grouper, &one, matching);
         let mut matcher = Matcher {
@@ -229,7 +230,11 @@ impl Evaluator<'_> {
     }
 }
 
-fn keys(grouper: &mut Grouper, series: &[Series], matching: &VectorMatching) -> Vec<usize> {
+fn keys<'l>(
+    grouper: &mut Grouper<'l>,
+    series: &'l [Series],
+    matching: &VectorMatching,
+) -> Vec<usize> {
     series
         .iter()
         .map(|one| grouper.group_of(&one.labels, |name| matching.is_key(name)))

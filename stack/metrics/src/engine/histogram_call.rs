@@ -121,8 +121,9 @@ impl Evaluator<'_> {
             native: Vec::new(),
             classic: Vec::new(),
         };
-        let mut grouper = Grouper::default();
-        for one in series {
+        let labels: Vec<Labels> = series.iter().map(|one| one.labels.clone()).collect();
+        let mut grouper = Grouper::with_capacity(series.len());
+        for (one, labels) in series.into_iter().zip(&labels) {
             if one.histograms.is_some() {
                 split.native.push(one.clone());
             }
@@ -138,10 +139,10 @@ impl Evaluator<'_> {
                 self.notes.bad_bucket_label(span, &shown(&one.labels), text);
                 continue;
             };
-            let group = grouper.group_of(&one.labels, |name| name != BUCKET_LABEL);
+            let group = grouper.group_of(labels, |name| name != BUCKET_LABEL);
             if group == split.classic.len() {
                 split.classic.push(Classic {
-                    labels: one.labels.without(BUCKET_LABEL),
+                    labels: labels.without(BUCKET_LABEL),
                     buckets: Vec::new(),
                 });
             }

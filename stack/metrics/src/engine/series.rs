@@ -249,13 +249,16 @@ pub(super) fn clash_without_names(series: &[Series]) -> bool {
     let Some(first) = series.first() else {
         return false;
     };
+    if !series.iter().any(|one| one.drop_name) {
+        return false;
+    }
     let name = first.labels.metric_name();
     let uniform = series.iter().all(|one| {
         one.drop_name == first.drop_name
             && one.labels.metric_name() == name
             && !has_type_or_unit(&one.labels)
     });
-    if uniform || !series.iter().any(|one| one.drop_name) {
+    if uniform {
         return false;
     }
     let mut stripped: Vec<Labels> = series.iter().map(|one| one.visible_labels(false)).collect();

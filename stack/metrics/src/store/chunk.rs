@@ -8,8 +8,14 @@ use super::bits::{BitReader, BitWriter};
 /// Large enough that what is known about a chunk as a whole weighs little.
 pub(super) const CHUNK_SAMPLES: u16 = 360;
 
-/// After so many samples a chunk can be entered in the middle.
-const MARK_SAMPLES: u16 = 90;
+/// After so many samples the chunk that is written to can be entered in the middle: rules ask for its last minutes all the time.
+const STEP_SAMPLES: u16 = 15;
+
+/// Of the steps that lie further back than [`STEPS_BACK`], and in a chunk that is closed, every so manieth can be entered.
+const STEPS_KEPT: u8 = 6;
+
+/// The latest so many steps can all be entered.
+const STEPS_BACK: u8 = 3;
 
 /// The widths of differences of differences, each with one more leading one than the one before (Prometheus
 /// tsdb/chunkenc/xor.go).
@@ -81,8 +87,14 @@ pub(super) struct Mark {
     valid: u16,
     width: u8,
     trailing: u8,
-    /// Samples before it, in steps of [`MARK_SAMPLES`].
+    /// Samples before it, in steps of [`STEP_SAMPLES`].
     steps: u8,
+}
+
+impl Mark {
+    fn is_kept(&self) -> bool {
+        self.steps.is_multiple_of(STEPS_KEPT)
+    }
 }
 
 /// Appends samples to a chunk.
@@ -142,6 +154,9 @@ impl ChunkWriter {
             return;
         };
         let has_window = self.leading != 64;
+        let steps = (self.count / STEP_SAMPLES) as u8;
+        self.marks
+            .retain(|mark| mark.is_kept() || mark.steps + STEPS_BACK > steps);
         self.marks.reserve_exact(1);
         self.marks.push(Mark {
             value: self.last_value,
@@ -155,14 +170,14 @@ impl ChunkWriter {
                 0
             },
             trailing: self.trailing as u8,
-            steps: (self.count / MARK_SAMPLES) as u8,
+            steps,
         });
     }
 
     /// Appends a sample that is later than all before it.
     pub(super) fn push(&mut self, sample: Sample) {
         let bits = sample.value.to_bits();
-        if self.count > 0 && self.count.is_multiple_of(MARK_SAMPLES) {
+        if self.count > 0 && self.count.is_multiple_of(STEP_SAMPLES) {
             self.mark();
         }
         if self.count == 0 {
@@ -243,7 +258,8 @@ impl ChunkWriter {
     }
 
     /// The chunk, with what the series amounts to at its end.
-    pub(super) fn close(self, totals: Totals) -> Chunk {
+    pub(super) fn close(mut self, totals: Totals) -> Chunk {
+        self.marks.retain(Mark::is_kept);
         Chunk {
             first_ms: self.first_ms,
             last_ms: self.last_ms,
@@ -339,7 +355,7 @@ impl ChunkReader<'_> {
         self.bits.skip(u32::from(mark.position));
         self.left = self
             .left
-            .saturating_sub(u16::from(mark.steps) * MARK_SAMPLES);
+            .saturating_sub(u16::from(mark.steps) * STEP_SAMPLES);
         self.is_first = false;
         self.time_ms = first_ms.saturating_add(i64::from(mark.after_first_ms));
         self.delta = i64::from(mark.delta);
@@ -461,7 +477,28 @@ mod tests {
             .reader()
             .map(|sample| (sample.timestamp_ms, sample.value.to_bits()))
             .collect();
+        for (time, _) in samples.iter().step_by(11) {
+            let mut reader = writer.reader();
+            reader.seek(*time);
+            let own = |sample: &Sample| sample.timestamp_ms;
+            let after = samples.iter().map(|(own, _)| *own).filter(|own| own > time);
+            assert!(
+                reader
+                    .map(|sample| own(&sample))
+                    .filter(|own| own > time)
+                    .eq(after)
+            );
+            assert_eq!(
+                writer.reader().last_until(*time).as_ref().map(own),
+                Some(*time)
+            );
+        }
+        assert!(
+            writer.marks.len()
+                <= usize::from(CHUNK_SAMPLES / STEP_SAMPLES / u16::from(STEPS_KEPT)) + 3
+        );
         let chunk = writer.close(Totals::default());
+        assert!(chunk.marks.iter().all(Mark::is_kept));
         let closed: Vec<(i64, u64)> = chunk
             .reader()
             .map(|sample| (sample.timestamp_ms, sample.value.to_bits()))
