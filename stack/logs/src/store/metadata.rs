@@ -110,6 +110,8 @@ pub(crate) fn pack(out: &mut Vec<u8>, names: &mut Names, pairs: &Metadata) {
         return;
     }
     let mut recent = std::mem::take(&mut names.recent);
+    // How much the next line has in common with this one is not known.
+    recent.tail = 0;
     recent.starts.clear();
     let base = out.len();
     for (position, (name, value)) in pairs.iter().enumerate() {
@@ -239,6 +241,29 @@ mod tests {
             fresh.extend_to(names.as_slice());
             pack(&mut alone, &mut fresh, line);
             assert_eq!(bytes, alone);
+        }
+    }
+
+    #[test]
+    fn another_sender_is_got_used_to() {
+        let mut names = Names::default();
+        let line = |first: &str, service: &str| {
+            Metadata::from_iter([
+                ("trace_id", first),
+                ("host", service),
+                ("service", service),
+                ("level", "info"),
+            ])
+        };
+        for (one, tail) in [
+            (line("a", "users"), 0),
+            (line("b", "users"), 3),
+            // Only the level is the same.
+            (line("c", "payments"), 0),
+            (line("d", "payments"), 3),
+        ] {
+            pack(&mut Vec::new(), &mut names, &one);
+            assert_eq!(names.recent.tail, tail);
         }
     }
 

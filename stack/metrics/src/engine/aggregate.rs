@@ -112,7 +112,7 @@ impl Evaluator<'_> {
         if grouping.keeps(METRIC_NAME) {
             self.settle(&mut series);
         }
-        let mut grouper = Grouper::with_capacity(series.len());
+        let mut grouper = Grouper::of(series.len());
         let everything = grouping.labels.is_empty() && !grouping.without;
         let group_of: Vec<usize> = series
             .iter()

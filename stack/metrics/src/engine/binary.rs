@@ -143,7 +143,7 @@ impl Evaluator<'_> {
             self.settle(&mut left);
             self.settle(&mut right);
         }
-        let mut grouper = Grouper::with_capacity(left.len());
+        let mut grouper = Grouper::of(left.len());
         let left_keys = keys(&mut grouper, &left, matching);
         let right_keys = keys(&mut grouper, &right, matching);
         let group_count = grouper.len();
@@ -196,7 +196,7 @@ impl Evaluator<'_> {
         } else {
             (left, right)
         };
-        let mut grouper = Grouper::with_capacity(many.len());
+        let mut grouper = Grouper::of(many.len());
         let many_keys = keys(&mut grouper, &many, matching);
         let one_keys = keys(&mut grouper, &one, matching);
         let mut matcher = Matcher {

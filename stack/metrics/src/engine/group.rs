@@ -14,6 +14,9 @@ pub(super) struct Grouper<'l> {
     pairs: Vec<(&'l str, &'l str)>,
 }
 
+/// Room for this many groups is made at most before they are found.
+const GROUPS_USUAL: usize = 64;
+
 #[derive(Debug)]
 struct Group {
     /// Where its pairs end.
@@ -23,8 +26,10 @@ struct Group {
 }
 
 impl<'l> Grouper<'l> {
-    /// With room for this many groups.
-    pub(super) fn with_capacity(groups: usize) -> Self {
+    /// For this many series.
+    pub(super) fn of(series: usize) -> Self {
+        // Few series are nearly as many groups, many are few.
+        let groups = series.min(GROUPS_USUAL);
         Self {
             by_hash: FixedMap::with_capacity_and_hasher(groups, Default::default()),
             groups: Vec::with_capacity(groups),
@@ -90,7 +95,7 @@ mod tests {
             .zip(["x", "y", "x", "y", "x"])
             .map(|(one, other)| Labels::new([("one", one.0), ("two", one.1), ("three", other)]))
             .collect();
-        let mut grouper = Grouper::with_capacity(2);
+        let mut grouper = Grouper::of(2);
         let groups: Vec<usize> = series
             .iter()
             .map(|labels| grouper.group_of(labels, |name| name != "three"))

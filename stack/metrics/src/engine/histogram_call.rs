@@ -122,7 +122,7 @@ impl Evaluator<'_> {
             classic: Vec::new(),
         };
         let labels: Vec<Labels> = series.iter().map(|one| one.labels.clone()).collect();
-        let mut grouper = Grouper::with_capacity(series.len());
+        let mut grouper = Grouper::of(series.len());
         for (one, labels) in series.into_iter().zip(&labels) {
             if one.histograms.is_some() {
                 split.native.push(one.clone());
